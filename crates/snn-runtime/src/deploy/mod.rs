@@ -22,6 +22,7 @@ mod run;
 mod session;
 mod size;
 mod summary;
+mod tuning;
 
 pub use exit::trajectories::{CurvePoint, Trajectories};
 pub use exit::{Confidence, Exit};
@@ -30,6 +31,7 @@ pub use options::{Kernels, MAX_BUFFER_BYTES, Options};
 pub use run::engine::NodeStatistics;
 pub use session::{Session, State};
 pub use summary::{NodeSummary, Summary};
+pub use tuning::{LayerTimes, SHARES, Tuning};
 
 use crate::by_form::{ByForm, by_form};
 use crate::idle::Idle;
@@ -210,6 +212,11 @@ impl Deployment {
     /// The instruction set in use.
     pub fn instruction_set(&self) -> InstructionSet {
         self.instructions.set()
+    }
+
+    /// `true` if a layer has a dense form.
+    pub(crate) fn has_dense_form(&self) -> bool {
+        by_form!(&self.model, compiled => compiled.plan.has_dense_form())
     }
 
     /// Summary of the plan for each node.

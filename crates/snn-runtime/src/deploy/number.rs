@@ -32,7 +32,7 @@ pub(crate) trait Number: SiteNumber {
         source: &WeightSource<'_, Self::Weight>,
         rows: &PackedWeights<Self::Weight>,
         instruction_set: InstructionSet,
-        least: Option<usize>,
+        least: [Option<usize>; 2],
     ) -> Option<Dense>;
     /// The same depth-wise convolution as a dense product of integers, if it is one;
     /// [`DepthWise::pack`].
@@ -77,7 +77,7 @@ impl Number for i32 {
         source: &WeightSource<'_, i8>,
         rows: &PackedWeights<i8>,
         instruction_set: InstructionSet,
-        least: Option<usize>,
+        least: [Option<usize>; 2],
     ) -> Option<Dense> {
         Dense::pack(source, rows, instruction_set, least)
     }
@@ -134,7 +134,7 @@ impl Number for f32 {
         _: &WeightSource<'_, f32>,
         _: &PackedWeights<f32>,
         _: InstructionSet,
-        _: Option<usize>,
+        _: [Option<usize>; 2],
     ) -> Option<Dense> {
         None
     }

@@ -1,6 +1,8 @@
 //! How a model is deployed.
 
+use crate::deploy::tuning::Tuning;
 use snn_simd::InstructionSet;
+use std::sync::Arc;
 
 /// The most bytes that a session may take, its threads included; a limit for untrusted files. Its
 /// buffers hold all macro-steps, of which a file may ask for many.
@@ -51,6 +53,9 @@ pub struct Options {
     pub kernels: Kernels,
     /// `true` if sessions measure what each node does.
     pub statistics: bool,
+    /// Times of layers on this machine, by which [`Kernels::Auto`] chooses; `None` for a model of
+    /// costs, which layers that were not measured have as well.
+    pub tuning: Option<Arc<Tuning>>,
 }
 
 impl Default for Options {
@@ -62,6 +67,7 @@ impl Default for Options {
             images_at_once: None,
             kernels: Kernels::Auto,
             statistics: false,
+            tuning: None,
         }
     }
 }

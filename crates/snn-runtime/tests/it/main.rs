@@ -19,3 +19,4 @@ mod parallel;
 mod shipped;
 mod sites;
 mod statistics;
+mod tuning;

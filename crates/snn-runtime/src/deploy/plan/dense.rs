@@ -31,12 +31,12 @@ pub(crate) enum Product {
 
 impl Dense {
     /// `None` where levels are negative or too large for it, or `rows` is never slower. `least`
-    /// overrules the model of costs.
+    /// overrules the model of costs, at one macro-step and at several.
     pub(crate) fn pack(
         source: &WeightSource<'_, i8>,
         rows: &PackedWeights<i8>,
         instruction_set: InstructionSet,
-        least: Option<usize>,
+        least: [Option<usize>; 2],
     ) -> Option<Self> {
         let level = source.bounds.iter().fold(1.0_f64, |a, b| a.max(*b));
         let has_tiles = instruction_set >= InstructionSet::Amx;
@@ -55,7 +55,9 @@ impl Dense {
             Product::Vectors(vectors) => vectors.break_even(rows),
             Product::Tiles(tiles) => tiles.break_even(rows, steps),
         };
-        let least = [1, source.steps].map(|steps| least.unwrap_or_else(|| break_even(steps)));
+        let [one, several] = least;
+        let least = [(1, one), (source.steps, several)]
+            .map(|(steps, least)| least.unwrap_or_else(|| break_even(steps)));
         let snn_ir::Geometry { padding: [_, padding], .. } = source.conv.as_2d();
         least.iter().any(|least| *least < 1000).then_some(Self { product, padding, least })
     }

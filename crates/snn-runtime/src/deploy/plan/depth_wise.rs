@@ -36,8 +36,9 @@ pub(crate) struct DepthWise {
 }
 
 impl DepthWise {
-    /// `None` where channels share kernels, levels are signed or too large for a byte, or weights
-    /// take more than 8 bits. `weight` is `[channel][tap]`; `least` overrules the break-even.
+    /// `None` where channels share kernels, levels are signed or too large for a byte, weights
+    /// take more than 8 bits, or it never pays. `weight` is `[channel][tap]`; `least` overrules the
+    /// break-even.
     pub(crate) fn pack(
         conv: &Conv,
         weight: &[i32],
@@ -47,7 +48,9 @@ impl DepthWise {
         least: Option<usize>,
     ) -> Option<Self> {
         let channels = conv.channels;
-        if signed || level > MAX_LEVEL || conv.groups != channels || input[0] != channels {
+        let least = least.unwrap_or(BREAK_EVEN);
+        let never = signed || level > MAX_LEVEL || least >= 1000;
+        if never || conv.groups != channels || input[0] != channels {
             return None;
         }
         let geometry = conv.as_2d();
@@ -80,7 +83,7 @@ impl DepthWise {
             vertical: Axis::new(window, input[1], output[1]),
             padding,
             padded: padded.max(input[2] + padding),
-            least: least.unwrap_or(BREAK_EVEN),
+            least,
         })
     }
 

@@ -12,12 +12,13 @@ pub(crate) mod weights;
 
 use crate::deploy::events::Extent;
 use crate::deploy::number::Number;
-use crate::deploy::options::Kernels;
+use crate::deploy::options::{Kernels, Options};
 use crate::deploy::plan::dense::Dense;
 use crate::deploy::plan::depth_wise::DepthWise;
 use crate::deploy::plan::grouped::Grouped;
 use crate::deploy::plan::neurons::StageNeurons;
 use crate::deploy::plan::weights::PackedWeights;
+use crate::deploy::tuning::{Layer, Tuning};
 use crate::geometry::Window2d;
 use crate::limits::check_size;
 use crate::mask::Mask;
@@ -170,6 +171,7 @@ struct Compiler<'m> {
     fused: Vec<bool>,
     neurons: snn_ir::Neurons,
     kernels: Kernels,
+    tuning: Option<&'m Tuning>,
     instruction_set: InstructionSet,
 }
 
@@ -177,7 +179,7 @@ impl<N: Number> Plan<N> {
     /// Compiles a converted model, of the form whose numbers these are.
     pub(crate) fn compile(
         model: &Model,
-        kernels: Kernels,
+        options: &Options,
         instruction_set: InstructionSet,
     ) -> Result<Self> {
         let checked = model.validate()?;
@@ -193,7 +195,8 @@ impl<N: Number> Plan<N> {
             streams,
             fused,
             neurons: snn_ir::Neurons::default(),
-            kernels,
+            kernels: options.kernels,
+            tuning: options.tuning.as_deref(),
             instruction_set,
         };
         let nodes = (0..resolved.nodes.len())
@@ -211,6 +214,51 @@ impl<N: Number> Plan<N> {
         plan.settle_sorting();
         plan.place(has_delays);
         Ok(plan)
+    }
+
+    /// Layers that may have a dense form, at one macro-step and at all of them.
+    pub(crate) fn layers(model: &Model, instruction_set: InstructionSet) -> Result<Vec<Layer>> {
+        let checked = model.validate()?;
+        let steps = model.time_steps();
+        let compiler = Compiler {
+            model,
+            steps_at_once: steps,
+            resolved: checked.resolved(),
+            streams: checked.streams()?,
+            fused: Vec::new(),
+            neurons: snn_ir::Neurons::default(),
+            kernels: Kernels::Auto,
+            tuning: None,
+            instruction_set,
+        };
+        let mut layers: Vec<Layer> = Vec::new();
+        for (index, node) in model.graph().nodes.iter().enumerate() {
+            let conv = match &node.op {
+                Op::Conv(conv) => conv,
+                Op::Linear { features, bias } => &Conv::from_linear(*features, *bias),
+                _ => continue,
+            };
+            // A stream has one macro-step at a time, and so has what does not vary.
+            let several = compiler.resolved.nodes[index].varies && steps > 1;
+            for steps in [1, steps].into_iter().take(1 + usize::from(several)) {
+                let layer = compiler.layer(index, conv, steps);
+                layers.extend(layer.filter(|layer| !layers.contains(layer)));
+            }
+        }
+        Ok(layers)
+    }
+
+    /// `true` if a layer has a dense form.
+    pub(crate) fn has_dense_form(&self) -> bool {
+        let stages = self.nodes.iter().filter_map(|node| match &node.step {
+            Some(Operation::Stage(stage)) => Some(stage),
+            _ => None,
+        });
+        stages.flat_map(|stage| &stage.incoming).any(|incoming| match &incoming.connection {
+            Connection::Packed(_, dense) => dense.is_some(),
+            Connection::Grouped(_, dense) => dense.is_some(),
+            Connection::Scale(_) | Connection::Current => false,
+        })
     }
 
     pub(crate) fn classes(&self) -> usize {
@@ -543,7 +591,7 @@ impl Compiler<'_> {
                 |least| N::depth_wise(conv, (&weight, &multiplier), (input, output), facts, least);
             let dense = match self.kernels {
                 Kernels::Events | Kernels::StepTree => None,
-                Kernels::Auto => pack(None),
+                Kernels::Auto => pack(self.least(index, conv, self.steps_at_once)),
                 Kernels::Dense | Kernels::Tiles => pack(Some(0)),
             };
             let grouped = Grouped::pack(conv, &weight, &multiplier, input, output);
@@ -573,11 +621,32 @@ impl Compiler<'_> {
         let best = self.instruction_set;
         let dense = match self.kernels {
             Kernels::Events | Kernels::StepTree => None,
-            Kernels::Auto => N::dense(&source, &rows, best, None),
-            Kernels::Dense => N::dense(&source, &rows, best, Some(0)),
-            Kernels::Tiles => N::dense(&source, &rows, InstructionSet::Amx, Some(0)),
+            Kernels::Auto => {
+                let least = [1, self.steps_at_once].map(|steps| self.least(index, conv, steps));
+                N::dense(&source, &rows, best, least)
+            }
+            Kernels::Dense => N::dense(&source, &rows, best, [Some(0); 2]),
+            Kernels::Tiles => N::dense(&source, &rows, InstructionSet::Amx, [Some(0); 2]),
         };
         Ok(Connection::Packed(Box::new(rows), dense.map(Box::new)))
+    }
+
+    /// What the time of a synapse that reads events depends on; `None` where levels are negative
+    /// or too large for a dense form.
+    fn layer(&self, index: usize, conv: &Conv, steps: usize) -> Option<Layer> {
+        let from = self.resolved.nodes[index].inputs[0];
+        if self.streams.kinds[from] != Kind::Events || self.is_signed(from) {
+            return None;
+        }
+        let level = self.streams.bounds[from].iter().fold(1.0_f64, |a, b| a.max(*b));
+        let levels = (1..=u8::MAX).find(|levels| f64::from(*levels) >= level)?;
+        Some(Layer::new(self.instruction_set, conv, self.chw(from), steps, levels))
+    }
+
+    /// Active inputs of a thousand from which the dense form of a synapse takes less time, where
+    /// that was measured.
+    fn least(&self, index: usize, conv: &Conv, steps: usize) -> Option<usize> {
+        Some(self.tuning?.of(&self.layer(index, conv, steps)?)?.break_even())
     }
 
     /// `true` if levels of an event stream may be negative.

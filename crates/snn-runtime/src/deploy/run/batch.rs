@@ -35,7 +35,7 @@ pub(crate) struct Compiled<N: Number> {
 
 impl<N: Number> Compiled<N> {
     pub(crate) fn new(model: &Model, options: &Options, instructions: Available) -> Result<Self> {
-        let plan = Arc::new(Plan::compile(model, options.kernels, instructions.set())?);
+        let plan = Arc::new(Plan::compile(model, options, instructions.set())?);
         let images_at_once = match options.images_at_once {
             _ if plan.has_delays() => 1,
             Some(images) => images.max(1),

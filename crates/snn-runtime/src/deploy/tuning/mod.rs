@@ -1,0 +1,179 @@
+//! Times of layers on this machine, by which a plan chooses between events and dense products.
+
+mod measure;
+
+use serde::{Deserialize, Serialize};
+use snn_ir::{Conv, Geometry};
+use snn_simd::InstructionSet;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Active inputs of a thousand at which layers are measured.
+pub const SHARES: [u16; 7] = [0, 20, 50, 100, 200, 400, 1000];
+/// All inputs of a thousand: from here on a dense product never pays.
+const ALL: usize = 1000;
+
+/// Nanoseconds of one layer with its neurons, for one sample over all macro-steps on one thread, at
+/// each of [`SHARES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerTimes {
+    /// Through events.
+    pub events: [u64; SHARES.len()],
+    /// As a dense product.
+    pub dense: [u64; SHARES.len()],
+}
+
+impl LayerTimes {
+    /// Active inputs of a thousand from which on the dense product takes less time: where lines
+    /// between what was measured cross for the last time; 1000 where it never does.
+    pub fn break_even(&self) -> usize {
+        let gains: Vec<f64> =
+            self.events.iter().zip(self.dense).map(|(&e, d)| e as f64 - d as f64).collect();
+        let Some(last) = gains.iter().rposition(|gain| *gain <= 0.0) else { return 0 };
+        let Some(&after) = gains.get(last + 1) else { return ALL };
+        let [low, high] = [SHARES[last], SHARES[last + 1]].map(f64::from);
+        let crossing = low + (high - low) * -gains[last] / (after - gains[last]);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between two of the shares"
+        )]
+        let crossing = crossing.ceil() as usize;
+        crossing
+    }
+
+    /// Nanoseconds through events and as a dense product where so many of a thousand inputs are
+    /// active: on the line between what was measured.
+    pub fn at(&self, share: f64) -> [f64; 2] {
+        let share = share.clamp(0.0, ALL as f64);
+        let next = SHARES.iter().position(|s| f64::from(*s) >= share).unwrap_or(SHARES.len() - 1);
+        let last = next.saturating_sub(1);
+        let [low, high] = [SHARES[last], SHARES[next]].map(f64::from);
+        let part = if high > low { (share - low) / (high - low) } else { 0.0 };
+        [self.events, self.dense].map(|times| {
+            let [low, high] = [times[last], times[next]].map(|time| time as f64);
+            low + part * (high - low)
+        })
+    }
+}
+
+/// How long the two forms of layers take on this machine, measured by [`Tuning::measure`]; as JSON
+/// or another format of serde it can be kept for the next deployment
+/// ([`Options::tuning`](super::Options::tuning)). It decides which form of a layer runs and changes
+/// no bit of a result.
+///
+/// ```
+/// # use snn_runtime::deploy::{Deployment, Options, Tuning};
+/// # use std::sync::Arc;
+/// # fn example(model: &snn_ir::Model) -> snn_runtime::Result<()> {
+/// let mut tuning = Tuning::default();
+/// tuning.measure(model, &Options::default())?;
+/// let options = Options { tuning: Some(Arc::new(tuning)), ..Options::default() };
+/// let deployment = Deployment::new(model, &options)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tuning {
+    /// By the text of a layer, which says its instruction set, shapes, macro-steps and levels.
+    layers: BTreeMap<String, LayerTimes>,
+}
+
+impl Tuning {
+    /// Layers with their times, in the order of their texts.
+    pub fn layers(&self) -> impl Iterator<Item = (&str, &LayerTimes)> {
+        self.layers.iter().map(|(layer, times)| (layer.as_str(), times))
+    }
+
+    /// `true` if no layer was measured.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
+    /// Takes over what another one measured; its times replace those of the same layers.
+    pub fn merge(&mut self, other: Self) {
+        self.layers.extend(other.layers);
+    }
+
+    pub(crate) fn of(&self, layer: &Layer) -> Option<&LayerTimes> {
+        self.layers.get(&layer.to_string())
+    }
+}
+
+/// What the time of a layer depends on, but for its weights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layer {
+    pub(crate) instruction_set: InstructionSet,
+    /// Of two spatial axes, without a bias.
+    pub(crate) conv: Conv,
+    /// Channels, height, width.
+    pub(crate) input: [usize; 3],
+    pub(crate) steps: usize,
+    /// The largest level of an input.
+    pub(crate) levels: u8,
+}
+
+impl Layer {
+    pub(crate) fn new(
+        instruction_set: InstructionSet,
+        conv: &Conv,
+        input: [usize; 3],
+        steps: usize,
+        levels: u8,
+    ) -> Self {
+        let Geometry { kernel, stride, padding, padding_after, dilation } = conv.as_2d();
+        let lopsided = conv.as_2d().is_lopsided();
+        let conv = Conv {
+            kernel: kernel.to_vec(),
+            stride: stride.to_vec(),
+            padding: if lopsided { [padding, padding_after].concat() } else { padding.to_vec() },
+            dilation: dilation.to_vec(),
+            bias: false,
+            ..conv.clone()
+        };
+        Self { instruction_set, conv, input, steps, levels }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { instruction_set, conv, input: [channels, height, width], steps, levels } = self;
+        let joined =
+            |values: &[usize]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
+        write!(
+            f,
+            "{instruction_set}: {channels}×{height}×{width} to {} channels, kernel {}, stride {}, \
+             padding {}, dilation {}, {} groups, T = {steps}, levels up to {levels}",
+            conv.channels,
+            joined(&conv.kernel),
+            joined(&conv.stride),
+            joined(&conv.padding),
+            joined(&conv.dilation),
+            conv.groups,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_break_even_where_their_lines_cross() {
+        let events = [100, 120, 150, 200, 300, 500, 1100];
+        let times = |dense| LayerTimes { events, dense: [dense; SHARES.len()] };
+        assert_eq!(times(50).break_even(), 0);
+        assert_eq!(times(250).break_even(), 150);
+        assert_eq!(times(1099).break_even(), 999);
+        assert_eq!(times(1100).break_even(), 1000);
+        assert_eq!(times(5000).break_even(), 1000);
+        // Of two crossings the last one counts: a dense product must pay from there on.
+        let mut noisy = times(250);
+        noisy.events[1] = 260;
+        assert_eq!(noisy.break_even(), 150);
+        assert_eq!(times(250).at(150.0), [250.0, 250.0]);
+        assert_eq!(times(250).at(0.0), [100.0, 250.0]);
+        assert_eq!(times(250).at(1e9), [1100.0, 250.0]);
+    }
+}
