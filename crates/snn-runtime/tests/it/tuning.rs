@@ -74,7 +74,12 @@ fn always(tuning: &Tuning, events: u64, dense: u64) -> Tuning {
     let layers: BTreeMap<&str, serde_json::Value> = tuning
         .layers()
         .map(|(layer, _)| {
-            (layer, serde_json::json!({ "events": times(events), "dense": times(dense) }))
+            (
+                layer,
+                serde_json::json!({
+                    "added": SHARES, "events": times(events), "dense": times(dense),
+                }),
+            )
         })
         .collect();
     serde_json::from_value(serde_json::to_value(layers).unwrap()).unwrap()

@@ -8,16 +8,16 @@ use crate::deploy::events::windows::Windows;
 use crate::deploy::kernels::vectors::{Avx2, Avx512};
 use crate::deploy::kernels::vectors::{Floats, Pairs, Portable, Vectors, widened};
 use crate::deploy::number::Number;
-use crate::deploy::plan::weights::{PackedWeights, Span, Width};
+use crate::deploy::plan::weights::{PackedWeights, Slab, Span, Width};
 use snn_simd::{compiled, prefetch};
 use std::hint::black_box;
 use std::marker::PhantomData;
 
-/// Where a block of a synapse is in a row of outputs.
+/// Where a tile of a synapse's weights is in a row of outputs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowTask<'p, N: Number> {
     pub(crate) weights: &'p PackedWeights<N::Weight>,
-    pub(crate) block: usize,
+    pub(crate) slab: &'p Slab,
     pub(crate) windows: &'p Windows,
     /// Counted from the first row that was gathered.
     pub(crate) row: usize,
@@ -320,12 +320,12 @@ impl<const LANES: usize> Adding<LANES> for Wide {
 /// meanwhile.
 #[inline(always)]
 fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
-    RowTask { weights: packed, block, windows, row, base, ahead }: RowTask<'_, A::Current>,
+    RowTask { weights: packed, slab, windows, row, base, ahead }: RowTask<'_, A::Current>,
     currents: &mut [A::Current],
 ) {
+    let (block, limit) = (slab.block, slab.limit);
     let (vectors, _) = packed.block(block).as_chunks::<LANES>();
     let (weights, _) = vectors.as_chunks::<VECTORS>();
-    let limit = packed.limits[block];
     let multipliers = packed.multipliers(block);
     let first_lane = block.wrapping_mul(packed.lanes);
     let lanes = packed.lanes.min(packed.group_width.wrapping_sub(first_lane));
@@ -385,12 +385,12 @@ fn groups<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
 /// that it shares rows with.
 #[inline(always)]
 fn by_step_tree<const LANES: usize, const VECTORS: usize, A: Adding<LANES>>(
-    RowTask { weights: packed, block, windows, row, base, ahead }: RowTask<'_, A::Current>,
+    RowTask { weights: packed, slab, windows, row, base, ahead }: RowTask<'_, A::Current>,
     currents: &mut [A::Current],
 ) {
+    let (block, limit) = (slab.block, slab.limit);
     let (vectors, _) = packed.block(block).as_chunks::<LANES>();
     let (weights, _) = vectors.as_chunks::<VECTORS>();
-    let limit = packed.limits[block];
     let multipliers = packed.multipliers(block);
     let first_lane = block.wrapping_mul(packed.lanes);
     let lanes = packed.lanes.min(packed.group_width.wrapping_sub(first_lane));

@@ -109,11 +109,8 @@ impl Dense {
         events: EventsView<'_>,
         (steps, active): (usize, usize),
     ) -> bool {
-        let read = rows.vertical.read(outputs.clone());
-        let values = read.len() * steps * events.extent.width();
-        let shares = outputs.into_iter().all(|row| rows.uses_step_tree(row, events, steps));
-        let saved: usize = if shares { read.filter_map(|row| events.saved(row)).sum() } else { 0 };
-        (active - saved) * 1000 >= values * self.least(steps)
+        let values = rows.vertical.read(outputs.clone()).len() * steps * events.extent.width();
+        rows.added(outputs, events, (steps, active)) * 1000 >= values * self.least(steps)
     }
 
     /// Spreads the levels that rows of outputs read out; says which input row is the first.

@@ -53,9 +53,9 @@ pub(crate) struct PackedWeights<W> {
     pub(crate) lanes: usize,
     pub(crate) blocks: usize,
     pub(crate) width: Width,
-    /// How many rows may be added to a 16-bit sum of each block before it is widened; 0 for a block
-    /// without weights.
-    pub(crate) limits: Vec<usize>,
+    /// How many rows may be added to a 16-bit sum of each tile of weights before it is widened; 0
+    /// for a tile without weights. `[vertical taps][block]`.
+    limits: Vec<usize>,
     /// Currents of an image row at a macro-step, and of one group of pixels in it.
     pub(crate) width_out: usize,
     pub(crate) group_width: usize,
@@ -89,11 +89,13 @@ pub(crate) struct Span {
     pub(crate) base: usize,
 }
 
-/// Some vertical taps of a block.
-#[derive(Debug)]
+/// Some vertical taps of a block, a tile of its weights.
+#[derive(Debug, Clone)]
 pub(crate) struct Slab {
     pub(crate) taps: Range<usize>,
     pub(crate) block: usize,
+    /// How many of its rows may be added to a 16-bit sum.
+    pub(crate) limit: usize,
 }
 
 /// A convolution of one group as the model has it.
@@ -215,6 +217,21 @@ impl<W> PackedWeights<W> {
         saved.is_some_and(|saved| saved * self.taps() >= self.min_saved.saturating_mul(positions))
     }
 
+    /// Inputs whose weights rows of outputs add, of so many that are active: those whose weights are
+    /// added once for several steps count once.
+    pub(crate) fn added(
+        &self,
+        outputs: Range<usize>,
+        events: EventsView<'_>,
+        (steps, active): (usize, usize),
+    ) -> usize {
+        if !outputs.clone().all(|row| self.uses_step_tree(row, events, steps)) {
+            return active;
+        }
+        let saved: usize = self.vertical.read(outputs).filter_map(|row| events.saved(row)).sum();
+        active - saved
+    }
+
     /// Horizontal taps.
     fn taps(&self) -> usize {
         self.row_length / self.inputs
@@ -234,12 +251,22 @@ impl<W> PackedWeights<W> {
 
     /// Weight tiles, processed one after another: of each few taps all blocks that have weights.
     pub(crate) fn slabs(&self) -> impl Iterator<Item = Slab> {
-        let (kernel, count) = (self.vertical.kernel, self.taps_at_once);
-        let taps = (0..kernel).step_by(count).map(move |first| first..kernel.min(first + count));
-        let blocks = (0..self.blocks).filter(|&block| self.limits[block] > 0);
-        taps.flat_map(move |taps| {
-            blocks.clone().map(move |block| Slab { taps: taps.clone(), block })
+        let limits = self.taps_of_slabs().zip(self.limits.chunks_exact(self.blocks));
+        limits.flat_map(|(taps, limits)| {
+            let limits = limits.iter().enumerate().filter(|(_, limit)| **limit > 0);
+            limits.map(move |(block, &limit)| Slab { taps: taps.clone(), block, limit })
         })
+    }
+
+    /// Vertical taps of its tiles.
+    fn taps_of_slabs(&self) -> impl Iterator<Item = Range<usize>> + use<W> {
+        let (kernel, count) = (self.vertical.kernel, self.taps_at_once);
+        (0..kernel).step_by(count).map(move |first| first..kernel.min(first + count))
+    }
+
+    /// `true` if a tile has no weights: it is skipped, and nothing begins its lanes.
+    pub(crate) fn skips(&self) -> bool {
+        self.limits.contains(&0)
     }
 
     /// Its weights.
@@ -296,17 +323,20 @@ impl PackedWeights<i8> {
     }
 
     /// Chooses the width of the sums, and proves from the weights how many rows 16 bits can take:
-    /// as many as the largest products of a lane, of one sign, fit.
+    /// as many as the largest products of a lane of a tile, of one sign, fit.
     #[expect(clippy::cast_possible_truncation, reason = "bounds on the grid are below 2³¹")]
     fn prove(&mut self, source: &WeightSource<'_, i8>) {
-        let block_rows = self.weights.len() / self.lanes / self.blocks;
-        let mut least = usize::MAX;
-        let mut signs = [Vec::with_capacity(block_rows), Vec::with_capacity(block_rows)];
-        for block in self.weights.chunks_exact(block_rows * self.lanes) {
+        let tap_size = self.row_length * self.lanes;
+        let (mut least, mut limits) = (usize::MAX, Vec::new());
+        let mut signs = [Vec::new(), Vec::new()];
+        for (taps, block) in
+            self.taps_of_slabs().flat_map(|taps| (0..self.blocks).map(move |b| (taps.clone(), b)))
+        {
+            let tile = &self.block(block)[taps.start * tap_size..taps.end * tap_size];
             let (mut largest, mut limit) = (0, usize::MAX);
             for lane in 0..self.lanes {
                 signs.iter_mut().for_each(Vec::clear);
-                for (row, weights) in block.chunks_exact(self.lanes).enumerate() {
+                for (row, weights) in tile.chunks_exact(self.lanes).enumerate() {
                     let product =
                         i64::from(weights[lane]) * source.bounds[row % self.inputs] as i64;
                     // Levels of both signs can turn every product.
@@ -323,8 +353,9 @@ impl PackedWeights<i8> {
             if largest > 0 {
                 least = least.min(limit);
             }
-            self.limits.push(limit);
+            limits.push(limit);
         }
+        self.limits = limits;
         if source.unit {
             if self.lanes.is_multiple_of(vectors::PAIRED) {
                 self.width = Width::Pairs;
@@ -358,9 +389,16 @@ impl PackedWeights<f32> {
     /// Weights off the grid, of which sums take any number.
     pub(crate) fn reals(source: &WeightSource<'_, f32>) -> Self {
         let mut rows = Self::pack(source, if source.unit { Width::RealUnit } else { Width::Real });
-        let has_weights = |block: usize| rows.block(block).iter().any(|weight| *weight != 0.0);
-        rows.limits =
-            (0..rows.blocks).map(|block| if has_weights(block) { usize::MAX } else { 0 }).collect();
+        let tap_size = rows.row_length * rows.lanes;
+        let limit = |taps: Range<usize>, block| {
+            let tile = &rows.block(block)[taps.start * tap_size..taps.end * tap_size];
+            if tile.iter().any(|weight| *weight != 0.0) { usize::MAX } else { 0 }
+        };
+        rows.limits = rows
+            .taps_of_slabs()
+            .flat_map(|taps| (0..rows.blocks).map(move |block| (taps.clone(), block)))
+            .map(|(taps, block)| limit(taps, block))
+            .collect();
         rows
     }
 }

@@ -5,7 +5,7 @@ use crate::deploy::kernels::emit;
 use crate::deploy::name::NAME;
 use crate::deploy::number::Number;
 use crate::deploy::plan::neurons::StageNeurons;
-use crate::deploy::plan::{Location, NodePlan, Operation, Plan};
+use crate::deploy::plan::{Connection, Incoming, Location, NodePlan, Operation, Plan, Stage};
 use crate::deploy::run::arena::Arena;
 use crate::deploy::run::rearrange;
 use crate::deploy::run::stage::{Output, Part, Task};
@@ -86,6 +86,12 @@ pub struct NodeStatistics {
     pub active: u64,
     /// Values that could have been.
     pub values: u64,
+    /// Inputs whose weights a layer adds through events: fewer than are active where several
+    /// macro-steps share additions. Counted of the first layer that the node sums up, whichever
+    /// form it runs in.
+    pub added: u64,
+    /// Inputs that it has.
+    pub inputs: u64,
 }
 
 impl NodeStatistics {
@@ -342,6 +348,21 @@ impl<N: Number> Run<'_, N> {
                 lines.map(|(y, step)| events.at(y, step).count() as u64).sum::<u64>();
             statistics.values += (extent.rows * extent.steps * extent.width()) as u64;
         }
+        let node = &self.plan.nodes[index];
+        let Some(Operation::Stage(Stage { incoming, .. })) = &node.step else { return };
+        let Some(Incoming { node: from, connection }) = incoming.first() else { return };
+        let weights = match connection {
+            Connection::Packed(weights, _) => Some(weights),
+            Connection::Grouped(..) => None,
+            Connection::Scale(_) | Connection::Current => return,
+        };
+        let events = self.arena.events(*from);
+        let Extent { rows, steps, .. } = events.extent;
+        let active = events.count(0..rows, steps);
+        let added = weights
+            .map_or(active, |weights| weights.added(0..node.extent.rows, events, (steps, active)));
+        statistics.added += added as u64;
+        statistics.inputs += (rows * steps * events.extent.width()) as u64;
     }
 
     fn extent(&self, index: usize) -> Extent {

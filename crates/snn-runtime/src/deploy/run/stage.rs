@@ -237,8 +237,8 @@ impl<N: Number> Task<'_, N> {
                 return self.multiply(place, rows, events, base, currents, room.levels);
             }
         }
-        if synapse.limits.contains(&0) {
-            // A block without weights is skipped, and would leave its lanes as they were.
+        if synapse.skips() {
+            // A tile without weights is skipped, and would leave its lanes as they were.
             begin_with(base.take(), currents);
         }
         // The next weight tile is prefetched explicitly, because spike-driven row access defeats
@@ -250,13 +250,14 @@ impl<N: Number> Task<'_, N> {
             slab.filter(|_| asks).map_or(&[][..], |slab| synapse.rows_of(slab))
         };
         prefetch(weights(slabs.peek()));
-        while let Some(Slab { taps, block }) = slabs.next() {
+        while let Some(slab) = slabs.next() {
+            let taps = &slab.taps;
             if gathered.replace(taps.start) != Some(taps.start) {
                 room.windows.gather(
                     self.instructions,
                     synapse,
                     events,
-                    (rows.clone(), &taps, steps),
+                    (rows.clone(), taps, steps),
                 );
             }
             let next = weights(slabs.peek());
@@ -265,8 +266,14 @@ impl<N: Number> Task<'_, N> {
             let base = base.filter(|_| taps.start == 0);
             for (row, line) in currents.chunks_exact_mut(steps * width).enumerate() {
                 let ahead = portions.next().unwrap_or_default();
-                let place =
-                    RowTask { weights: synapse, block, windows: room.windows, row, base, ahead };
+                let place = RowTask {
+                    weights: synapse,
+                    slab: &slab,
+                    windows: room.windows,
+                    row,
+                    base,
+                    ahead,
+                };
                 N::deliver(self.instructions, place, line);
             }
         }

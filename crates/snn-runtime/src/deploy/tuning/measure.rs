@@ -3,7 +3,7 @@
 use super::{Layer, LayerTimes, SHARES, Tuning};
 use crate::deploy::options::{Kernels, Options};
 use crate::deploy::plan::Plan;
-use crate::deploy::{Deployment, Session};
+use crate::deploy::{Deployment, NodeStatistics, Session};
 use ndarray::{Array1, Array2, ArrayD, IxDyn};
 use snn_ir::{
     Code, Form, Graph, GridLif, GridReset, Model, Op, PoolKind, Preprocessing, Result, Signature,
@@ -64,11 +64,17 @@ impl Layer {
             return Ok(None);
         }
         let (mut events, mut dense) = (deployed(Kernels::Events)?.session(), dense.session());
-        let mut times = LayerTimes { events: [0; SHARES.len()], dense: [0; SHARES.len()] };
+        let mut times = LayerTimes {
+            added: [0; SHARES.len()],
+            events: [0; SHARES.len()],
+            dense: [0; SHARES.len()],
+        };
         for (index, share) in SHARES.into_iter().enumerate() {
             let frames = self.frames(share);
-            times.events[index] = fastest(&mut events, &frames)?;
-            times.dense[index] = fastest(&mut dense, &frames)?;
+            let NodeStatistics { nanoseconds, added, inputs, .. } = fastest(&mut events, &frames)?;
+            times.events[index] = nanoseconds;
+            times.added[index] = u16::try_from(added * 1000 / inputs.max(1)).unwrap_or(1000);
+            times.dense[index] = fastest(&mut dense, &frames)?.nanoseconds;
         }
         Ok(Some(times))
     }
@@ -142,18 +148,21 @@ impl Layer {
     }
 }
 
-/// The least nanoseconds of the measured node.
-fn fastest(session: &mut Session, frames: &[u8]) -> Result<u64> {
+/// The measured node in its fastest run.
+fn fastest(session: &mut Session, frames: &[u8]) -> Result<NodeStatistics> {
     session.run_frames(frames)?;
-    let (began, mut least, mut runs) = (Instant::now(), u64::MAX, 0);
+    let mut best = NodeStatistics { nanoseconds: u64::MAX, ..NodeStatistics::default() };
+    let (began, mut runs) = (Instant::now(), 0);
     while runs < LEAST_RUNS || began.elapsed() < LEAST {
         session.reset_statistics();
         session.run_frames(frames)?;
         let node = session.statistics().iter().find(|node| node.node == MEASURED);
-        least = least.min(node.map_or(u64::MAX, |node| node.nanoseconds));
+        if let Some(node) = node.filter(|node| node.nanoseconds < best.nanoseconds) {
+            best.clone_from(node);
+        }
         runs += 1;
     }
-    Ok(least)
+    Ok(best)
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014): inputs and weights that are the same in every run.

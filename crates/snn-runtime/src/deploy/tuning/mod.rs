@@ -13,26 +13,32 @@ pub const SHARES: [u16; 7] = [0, 20, 50, 100, 200, 400, 1000];
 /// All inputs of a thousand: from here on a dense product never pays.
 const ALL: usize = 1000;
 
-/// Nanoseconds of one layer with its neurons, for one sample over all macro-steps on one thread, at
-/// each of [`SHARES`].
+/// Times of one layer with its neurons, for one sample over all macro-steps on one thread, at each
+/// of [`SHARES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerTimes {
-    /// Through events.
+    /// Inputs whose weights are added through events, of a thousand: fewer than are active where
+    /// several macro-steps share additions.
+    pub added: [u16; SHARES.len()],
+    /// Nanoseconds through events.
     pub events: [u64; SHARES.len()],
-    /// As a dense product.
+    /// Nanoseconds as a dense product.
     pub dense: [u64; SHARES.len()],
 }
 
 impl LayerTimes {
-    /// Active inputs of a thousand from which on the dense product takes less time: where lines
-    /// between what was measured cross for the last time; 1000 where it never does.
+    /// Inputs whose weights are added, of a thousand, from which on the dense product takes less
+    /// time: where lines between what was measured cross for the last time; 1000 where it never
+    /// does.
     pub fn break_even(&self) -> usize {
-        let gains: Vec<f64> =
-            self.events.iter().zip(self.dense).map(|(&e, d)| e as f64 - d as f64).collect();
-        let Some(last) = gains.iter().rposition(|gain| *gain <= 0.0) else { return 0 };
-        let Some(&after) = gains.get(last + 1) else { return ALL };
-        let [low, high] = [SHARES[last], SHARES[last + 1]].map(f64::from);
-        let crossing = low + (high - low) * -gains[last] / (after - gains[last]);
+        let times = self.events.iter().zip(self.dense);
+        let gains = times.map(|(&events, dense)| events as f64 - dense as f64);
+        let mut gains: Vec<(f64, f64)> = self.added.map(f64::from).into_iter().zip(gains).collect();
+        gains.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        let Some(last) = gains.iter().rposition(|(_, gain)| *gain <= 0.0) else { return 0 };
+        let Some(&(high, after)) = gains.get(last + 1) else { return ALL };
+        let (low, before) = gains[last];
+        let crossing = low + (high - low) * -before / (after - before);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -162,7 +168,7 @@ mod tests {
     #[test]
     fn forms_break_even_where_their_lines_cross() {
         let events = [100, 120, 150, 200, 300, 500, 1100];
-        let times = |dense| LayerTimes { events, dense: [dense; SHARES.len()] };
+        let times = |dense| LayerTimes { added: SHARES, events, dense: [dense; SHARES.len()] };
         assert_eq!(times(50).break_even(), 0);
         assert_eq!(times(250).break_even(), 150);
         assert_eq!(times(1099).break_even(), 999);
@@ -172,6 +178,10 @@ mod tests {
         let mut noisy = times(250);
         noisy.events[1] = 260;
         assert_eq!(noisy.break_even(), 150);
+        // Where additions are shared, what is active all the time costs little.
+        let mut shared = times(250);
+        (shared.added[6], shared.events[6]) = (140, 220);
+        assert_eq!(shared.break_even(), 163);
         assert_eq!(times(250).at(150.0), [250.0, 250.0]);
         assert_eq!(times(250).at(0.0), [100.0, 250.0]);
         assert_eq!(times(250).at(1e9), [1100.0, 250.0]);
