@@ -18,11 +18,12 @@ use snn_benches::layer::{DENSITIES, LAYERS, frames, model};
 use snn_benches::measured::footer;
 use snn_core::tch::set_num_threads;
 use snn_ir::Code;
-use snn_runtime::deploy::{Deployment, Kernels, Options, Session};
+use snn_runtime::deploy::{Deployment, Kernels, Options, Session, Tuning};
 use snn_train::chart::{Lines, Series, panels};
 use std::fmt::Write;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
@@ -109,8 +110,12 @@ fn main() -> Result<()> {
 fn measure(case: Case, budget: Duration) -> Result<Row> {
     let Case { channels, size, steps, threads } = case;
     let model = model(channels, size, steps, Code::Binary);
+    let mut tuning = Tuning::default();
+    tuning.measure(&model, &Options::default())?;
+    let tuning = Some(Arc::new(tuning));
     let session = |kernels: Kernels| -> Result<Session> {
-        let options = Options { statistics: true, threads, kernels, ..Options::default() };
+        let tuning = tuning.clone();
+        let options = Options { statistics: true, threads, kernels, tuning, ..Options::default() };
         Ok(Deployment::new(&model, &options)?.session())
     };
     let mut forms = [session(Kernels::Auto)?, session(Kernels::Events)?, session(Kernels::Dense)?];

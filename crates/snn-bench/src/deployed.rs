@@ -1,6 +1,7 @@
 //! The interpreters of a proof: libtorch, the event runtime, and deployments with every instruction
 //! set, thread, kernel and way of feeding them.
 
+use crate::tuning;
 use ndarray::{Array2, ArrayViewD, Axis};
 use snn_core::Libtorch;
 use snn_ir::{Evaluate, Evaluation, Input, Logits, Model, Record};
@@ -71,7 +72,7 @@ fn over_threads(
     set: InstructionSet,
     threads: &[usize],
 ) -> Result<Vec<Way>, EngineError> {
-    let options = Options { instruction_set: Some(set), ..Options::default() };
+    let options = Options { instruction_set: Some(set), ..tuning::options()? };
     let deployment = Arc::new(Deployment::new(model, &options)?);
     let most = threads.iter().copied().max();
     let mut all = Vec::new();
@@ -116,7 +117,7 @@ fn forced_kernels(model: &Model, set: InstructionSet) -> Result<Vec<Way>, Engine
 
 /// A deployment that is fed one frame after another and keeps its state between them.
 fn stream(model: &Model, set: InstructionSet) -> Result<Way, EngineError> {
-    let options = Options { instruction_set: Some(set), ..Options::default() };
+    let options = Options { instruction_set: Some(set), ..tuning::options()? };
     let session = Deployment::new(model, &options)?.session();
     let runner = Runner::Stream(Box::new(session), model.time_steps());
     Ok(way(set, "streamed frame by frame", Record::Logits, Some(SAMPLE), runner))
@@ -177,7 +178,7 @@ fn bytes(view: &ArrayViewD<'_, u8>) -> Vec<u8> {
 }
 
 /// The pixels of one sample, time first where there is one.
-fn sample(input: &Input<'_>, index: usize) -> Vec<u8> {
+pub(crate) fn sample(input: &Input<'_>, index: usize) -> Vec<u8> {
     match input {
         Input::Static(images) => bytes(&images.index_axis(Axis(0), index)),
         Input::Frames(frames) => bytes(&frames.index_axis(Axis(1), index)),

@@ -2,6 +2,7 @@
 
 use crate::drawing::{Role, Shown};
 use crate::table::counted;
+use crate::tuning;
 use anyhow::Result;
 use serde::Serialize;
 use snn_ir::{
@@ -13,7 +14,7 @@ use snn_ir::{
     Model, Node, Op, Preprocessing, Resolved, SliceBy, Tensor,
 };
 use snn_ir::{StreamKind as Kind, Streams};
-use snn_runtime::deploy::{Deployment, Options, Summary};
+use snn_runtime::deploy::{Deployment, Summary};
 use snn_train::{RunConfig, RunResult};
 
 #[derive(Serialize)]
@@ -83,9 +84,9 @@ impl<'a> Description<'a> {
         let (resolved, streams) = (checked.resolved(), checked.streams().ok());
         let nodes = (0..resolved.nodes.len()).map(|index| node(model, resolved, streams, index));
         let deployment = match model.form() {
-            Form::Grid { .. } => Some(Deployment::new(model, &Options::default())?),
+            Form::Grid { .. } => Some(Deployment::new(model, &tuning::options()?)?),
             // Some sites run off the grid that cannot be deployed.
-            Form::Events => Deployment::new(model, &Options::default()).ok(),
+            Form::Events => Deployment::new(model, &tuning::options()?).ok(),
             Form::Trained => None,
         };
         let sites = model.graph().sites()?;

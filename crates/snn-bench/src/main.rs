@@ -13,6 +13,7 @@ mod device;
 mod drawing;
 mod energy;
 mod files;
+mod layer_times;
 mod names;
 mod outcome;
 mod output;
@@ -23,6 +24,7 @@ mod report;
 mod shared_engines;
 mod table;
 mod tables;
+mod tuning;
 
 use advice::advice;
 use clap::Parser;

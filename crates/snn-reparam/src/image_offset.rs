@@ -1,10 +1,10 @@
 //! The integer mean of images (eq. 1), where a network was trained with another one.
 //!
 //! Others read `x = (p − m)/S` of a pixel p with any mean m, we read `(p − M)/S` with an integer M.
-//! The difference `d = (M − m)/S` is added to each value of a channel: either by a batch norm of the
-//! image ([`keep`]), which is exact and which training frameworks have as well, or in the biases of
-//! the layers that read it ([`take_up`]), which leaves integer pixels, as events need, and is exact
-//! but at a border of zero padding: there the other network has a zero, and we have d.
+//! The difference `d = (M − m)/S` is added to each value of a channel: by a batch norm of the image
+//! ([`keep`]), which is exact and which training frameworks have as well; or in the biases of the
+//! layers that read it ([`take_up`]), which leaves integer pixels, as events need, and is exact but
+//! at a border of zero padding: there the other network has a zero, and we have d.
 
 use crate::graph_edit::free_name;
 use ndarray::{Array1, ArrayD, Axis};

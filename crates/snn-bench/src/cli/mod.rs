@@ -168,8 +168,20 @@ pub(crate) enum Command {
                       `multiply_adds`, `neurons`, `lif_neurons`, `preprocessing`, `encoder`, \
                       `classes`, `nodes`, of a \
                       converted model `conversion`, of one that can be deployed `deployment`, \
-                      and of a run `config` and `result`.")]
+                      of a run `config` and `result`, and with --times `times` (each `node`, \
+                      `active` (percent of its inputs), `measured` and `predicted` (µs)).")]
     Inspect(Inspect),
+    /// Measure how long the layers of a converted model take on this machine, through events and as
+    /// dense products, so that each runs in its faster form. No bit of a result changes.
+    ///
+    /// A layer takes some hundredths of a second. Times are kept for this processor in the cache
+    /// (`SNN_CACHE_DIR`, else `~/.cache/snn`), and all commands that deploy a model take them from
+    /// there; layers that were not measured go by a model of costs. Best on a quiet machine.
+    #[command(after_help = "JSON: `file`, `instruction_set`, `measured`, `models` (each `model`, \
+                      `layers`: `break_even`, `node`, `time_steps`, `layer`, `added`, `events`, \
+                      `dense`; times in nanoseconds at 0, 2, 5, 10, 15, 25, 40, 60 and 100 % of \
+                      active inputs).")]
+    Tune(Tune),
     /// Make a table of results: train each of its rows, convert, verify and count it, and write
     /// what came out.
     ///
@@ -196,6 +208,16 @@ pub(crate) enum Command {
     /// Write the generated parts of the documentation, or check them; `cargo xtask docs` calls it.
     #[command(hide = true)]
     Docs(Docs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tune {
+    /// Converted models on the grid.
+    #[arg(required = true)]
+    pub(crate) models: Vec<PathBuf>,
+    /// Measure layers again that were measured before.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -689,6 +711,15 @@ pub(crate) struct Inspect {
     /// Replace an existing file.
     #[arg(long, requires = "svg")]
     pub(crate) force: bool,
+    /// Run N test images, one after another, and list the time of each node that is deployed,
+    /// beside what the times of `snn tune` predict.
+    #[arg(long, value_name = "N")]
+    pub(crate) times: Option<NonZeroUsize>,
+    /// The data set of these images [default: the run's].
+    #[arg(long, value_name = "NAME", requires = "times")]
+    pub(crate) dataset: Option<DatasetName>,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
 }
 
 #[derive(Debug, Args)]

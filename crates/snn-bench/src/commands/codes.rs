@@ -18,7 +18,7 @@ use snn_ir::{
     Code, CodeChoice, ConversionOptions, Evaluate, FirstMembrane, GridOptions, Model, Record,
 };
 use snn_reparam::{Levels, QuantiseOptions, SiteValues, quantise, rate_coded};
-use snn_runtime::{Counting, Deployment, Options};
+use snn_runtime::{Counting, Deployment};
 use snn_train::{Accuracy, evaluation_batches, input};
 use std::fmt::Write;
 use std::num::NonZeroUsize;
@@ -83,7 +83,7 @@ impl Trial {
     }
 
     fn deployed(&self, what: &str, model: &Model) -> Result<f64> {
-        self.accuracy(what, &mut Deployment::new(model, &Options::default())?)
+        self.accuracy(what, &mut Deployment::new(model, &crate::tuning::options()?)?)
     }
 
     /// Additions of one image.

@@ -3,11 +3,21 @@
 
 use crate::cli::Inspect;
 use crate::description::Description;
+use crate::layer_times::{self, NodeTime};
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
 use crate::{drawing, files};
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde::Serialize;
 use snn_train::RunFolder;
+
+#[derive(Serialize)]
+struct Inspected<'a> {
+    #[serde(flatten)]
+    description: &'a Description<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    times: Option<&'a [NodeTime]>,
+}
 
 pub(crate) fn run(arguments: &Inspect, json: bool) -> Result<Outcome> {
     if let Some(svg) = &arguments.svg {
@@ -22,8 +32,18 @@ pub(crate) fn run(arguments: &Inspect, json: bool) -> Result<Outcome> {
         files::write(svg, drawing::svg(&description.shown(), &title).as_bytes(), arguments.force)?;
         output::tell(format_args!("wrote {}", svg.display()));
     }
+    let times = match arguments.times {
+        Some(count) => {
+            let (config, root) = (trained.config.as_ref(), arguments.data.data.as_deref());
+            let samples = files::test_samples(&trained.model, config, arguments.dataset, root)?;
+            let samples = samples.context("give the --dataset of the images to run")?;
+            files::fits(&trained.model, &arguments.path, &samples)?;
+            Some(layer_times::measure(&trained.model, &samples.limited(Some(count))?)?)
+        }
+        None => None,
+    };
     if json {
-        print_json(&description)?;
+        print_json(&Inspected { description: &description, times: times.as_deref() })?;
         return Ok(Outcome::Holds);
     }
     output::line(description.summary())?;
@@ -45,6 +65,9 @@ pub(crate) fn run(arguments: &Inspect, json: bool) -> Result<Outcome> {
         output::line(
             "\n--nodes draws the graph and lists every node; --svg FILE draws a picture.",
         )?;
+    }
+    if let Some(times) = &times {
+        layer_times::print(times)?;
     }
     if let Some(result) = result {
         output::line(format_args!("\n{}", serde_json::to_string_pretty(&result)?))?;

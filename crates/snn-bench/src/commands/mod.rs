@@ -20,6 +20,7 @@ mod quantise;
 mod report;
 pub(crate) mod table;
 pub(crate) mod train;
+mod tune;
 pub(crate) mod verify;
 
 use crate::cli::{Cli, Command};
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
         Some(Command::Verify(arguments)) => verify::run(arguments, cli.json),
         Some(Command::Infer(arguments)) => infer::run(arguments, cli.json),
         Some(Command::Inspect(arguments)) => inspect::run(arguments, cli.json),
+        Some(Command::Tune(arguments)) => tune::run(arguments, cli.json),
         Some(Command::Policy(arguments)) => policy::run(arguments, cli.json),
         Some(Command::NeuroBench(arguments)) => neurobench::run(arguments, cli.json),
         Some(Command::Report(arguments)) => report::run(arguments, cli.json),

@@ -31,7 +31,7 @@ pub use options::{Kernels, MAX_BUFFER_BYTES, Options};
 pub use run::engine::NodeStatistics;
 pub use session::{Session, State};
 pub use summary::{NodeSummary, Summary};
-pub use tuning::{LayerTimes, SHARES, Tuning};
+pub use tuning::{LayerTimes, ModelLayer, SHARES, Tuning};
 
 use crate::by_form::{ByForm, by_form};
 use crate::idle::Idle;

@@ -1,10 +1,11 @@
 //! Who runs a model, with the time that it takes and the operations that it counts.
 
+use crate::tuning;
 use anyhow::{Result, bail, ensure};
 use snn_core::{Libtorch, NetworkOptions};
 use snn_ir::{Evaluate, Form, Input, Logits, Model, Record};
 use snn_runtime::counting::Counts;
-use snn_runtime::{Counting, Deployment, Options};
+use snn_runtime::{Counting, Deployment};
 use std::time::Instant;
 use tch::Device;
 
@@ -28,8 +29,8 @@ impl Engines {
             let libtorch = Some(Libtorch::with_options(model, &options)?);
             return Ok(Self { libtorch, deployment: None, runtime: None });
         }
-        let deployment =
-            on_grid.then(|| Deployment::new(model, &Options::default())).transpose()?;
+        let options = tuning::options()?;
+        let deployment = on_grid.then(|| Deployment::new(model, &options)).transpose()?;
         let runtime = (counts || !on_grid).then(|| Counting::new(model)).transpose()?;
         Ok(Self { libtorch: None, deployment, runtime })
     }

@@ -5,6 +5,7 @@ use crate::cli::Infer;
 use crate::cli::data::{InferRecording, SlicingName};
 use crate::outcome::Outcome;
 use crate::output::{self, print_json};
+use crate::tuning;
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::Axis;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use snn_data::recordings::events::{EventReader, Events, ReadOptions, SensorSize}
 use snn_data::recordings::frames::{self, Frame, FrameStream, Slicing, Window};
 use snn_data::{DatasetName, Form, SampleMut, SampleShape};
 use snn_ir::{Encoder, Framing, Input, Model, Op, SliceBy};
-use snn_runtime::deploy::{Deployment, Options, Session, State};
+use snn_runtime::deploy::{Deployment, Session, State};
 use snn_train::RunConfig;
 use std::path::Path;
 
@@ -181,7 +182,7 @@ impl<'a> Demand<'a> {
             (None, None) => None,
         };
         // Before a pipe is opened, which waits for its writer.
-        let mut session = Deployment::new(model, &Options::default())?.session();
+        let mut session = Deployment::new(model, &tuning::options()?)?.session();
         let whole = window.is_none().then(|| self.length()).transpose()?;
         let mut reader = self.open()?;
         let sensor = turned(reader.size(), self.framing.transposed);

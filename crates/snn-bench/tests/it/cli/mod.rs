@@ -16,6 +16,7 @@ mod recording;
 mod report;
 mod table;
 mod terminal;
+mod tune;
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;

@@ -216,8 +216,11 @@ impl<N: Number> Plan<N> {
         Ok(plan)
     }
 
-    /// Layers that may have a dense form, at one macro-step and at all of them.
-    pub(crate) fn layers(model: &Model, instruction_set: InstructionSet) -> Result<Vec<Layer>> {
+    /// Layers that may have a dense form with their nodes, at one macro-step and at all of them.
+    pub(crate) fn layers(
+        model: &Model,
+        instruction_set: InstructionSet,
+    ) -> Result<Vec<(usize, Layer)>> {
         let checked = model.validate()?;
         let steps = model.time_steps();
         let compiler = Compiler {
@@ -231,18 +234,17 @@ impl<N: Number> Plan<N> {
             tuning: None,
             instruction_set,
         };
-        let mut layers: Vec<Layer> = Vec::new();
+        let mut layers = Vec::new();
         for (index, node) in model.graph().nodes.iter().enumerate() {
             let conv = match &node.op {
                 Op::Conv(conv) => conv,
                 Op::Linear { features, bias } => &Conv::from_linear(*features, *bias),
                 _ => continue,
             };
-            // A stream has one macro-step at a time, and so has what does not vary.
-            let several = compiler.resolved.nodes[index].varies && steps > 1;
-            for steps in [1, steps].into_iter().take(1 + usize::from(several)) {
-                let layer = compiler.layer(index, conv, steps);
-                layers.extend(layer.filter(|layer| !layers.contains(layer)));
+            // A stream has one macro-step at a time, and so has what does not vary; but where the
+            // image is frames, everything varies.
+            for steps in [1, steps].into_iter().take(1 + usize::from(steps > 1)) {
+                layers.extend(compiler.layer(index, conv, steps).map(|layer| (index, layer)));
             }
         }
         Ok(layers)

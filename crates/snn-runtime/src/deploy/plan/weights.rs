@@ -217,8 +217,8 @@ impl<W> PackedWeights<W> {
         saved.is_some_and(|saved| saved * self.taps() >= self.min_saved.saturating_mul(positions))
     }
 
-    /// Inputs whose weights rows of outputs add, of so many that are active: those whose weights are
-    /// added once for several steps count once.
+    /// Inputs whose weights rows of outputs add, of so many that are active: those whose weights
+    /// are added once for several steps count once.
     pub(crate) fn added(
         &self,
         outputs: Range<usize>,

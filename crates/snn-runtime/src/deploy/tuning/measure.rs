@@ -1,6 +1,6 @@
 //! Measuring the two forms of a layer.
 
-use super::{Layer, LayerTimes, SHARES, Tuning};
+use super::{Layer, LayerTimes, ModelLayer, SHARES, Tuning};
 use crate::deploy::options::{Kernels, Options};
 use crate::deploy::plan::Plan;
 use crate::deploy::{Deployment, NodeStatistics, Session};
@@ -36,7 +36,7 @@ impl Tuning {
             return Ok(0);
         }
         let mut measured = 0;
-        for layer in Plan::<i32>::layers(model, set)? {
+        for (_, layer) in Plan::<i32>::layers(model, set)? {
             if self.of(&layer).is_some() {
                 continue;
             }
@@ -46,6 +46,23 @@ impl Tuning {
             }
         }
         Ok(measured)
+    }
+
+    /// The layers of a model on the grid that were measured with this instruction set, in the order
+    /// of its graph.
+    ///
+    /// # Errors
+    /// The model is not valid.
+    pub fn of_model(&self, model: &Model, set: InstructionSet) -> Result<Vec<ModelLayer>> {
+        if !matches!(model.form(), Form::Grid { .. }) {
+            return Ok(Vec::new());
+        }
+        let name = |node: usize| model.graph().nodes[node].name.clone();
+        let layers = Plan::<i32>::layers(model, set)?.into_iter().filter_map(|(node, layer)| {
+            let (times, time_steps) = (*self.of(&layer)?, layer.steps);
+            Some(ModelLayer { node: name(node), time_steps, layer: layer.to_string(), times })
+        });
+        Ok(layers.collect())
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// Active inputs of a thousand at which layers are measured.
-pub const SHARES: [u16; 7] = [0, 20, 50, 100, 200, 400, 1000];
+pub const SHARES: [u16; 9] = [0, 20, 50, 100, 150, 250, 400, 600, 1000];
 /// All inputs of a thousand: from here on a dense product never pays.
 const ALL: usize = 1000;
 
@@ -107,6 +107,21 @@ impl Tuning {
     }
 }
 
+/// A layer of a model with its times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ModelLayer {
+    /// The convolution or linear layer.
+    pub node: String,
+    /// Macro-steps that are computed at once.
+    pub time_steps: usize,
+    /// What its time depends on, in words.
+    pub layer: String,
+    /// Its times.
+    #[serde(flatten)]
+    pub times: LayerTimes,
+}
+
 /// What the time of a layer depends on, but for its weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layer {
@@ -167,7 +182,7 @@ mod tests {
 
     #[test]
     fn forms_break_even_where_their_lines_cross() {
-        let events = [100, 120, 150, 200, 300, 500, 1100];
+        let events = SHARES.map(|share| 100 + u64::from(share));
         let times = |dense| LayerTimes { added: SHARES, events, dense: [dense; SHARES.len()] };
         assert_eq!(times(50).break_even(), 0);
         assert_eq!(times(250).break_even(), 150);
@@ -180,8 +195,8 @@ mod tests {
         assert_eq!(noisy.break_even(), 150);
         // Where additions are shared, what is active all the time costs little.
         let mut shared = times(250);
-        (shared.added[6], shared.events[6]) = (140, 220);
-        assert_eq!(shared.break_even(), 163);
+        (shared.added[8], shared.events[8]) = (140, 220);
+        assert_eq!(shared.break_even(), 150);
         assert_eq!(times(250).at(150.0), [250.0, 250.0]);
         assert_eq!(times(250).at(0.0), [100.0, 250.0]);
         assert_eq!(times(250).at(1e9), [1100.0, 250.0]);

@@ -1,0 +1,77 @@
+//! Times of layers that `tune` measured, kept for each processor in the cache.
+
+use crate::files;
+use crate::tables::processor;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use snn_runtime::deploy::{Options, Tuning};
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The file of one processor.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// Name of the processor.
+    processor: String,
+    /// Version of this program, whose kernels were measured.
+    version: String,
+    layers: Tuning,
+}
+
+/// The file of this processor, where there is a place for it.
+pub(crate) fn file() -> Result<PathBuf> {
+    let name: String = named()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .collect();
+    let words: Vec<&str> = name.split('-').filter(|word| !word.is_empty()).collect();
+    Ok(cache()?.join("tuning").join(words.join("-")).with_extension("json"))
+}
+
+fn named() -> String {
+    processor().unwrap_or_else(|| "unknown processor".into())
+}
+
+/// The folder of the cache: `SNN_CACHE_DIR`, `$XDG_CACHE_HOME/snn` or `~/.cache/snn`.
+fn cache() -> Result<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value: &OsString| !value.is_empty());
+    let xdg = || set("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || set("HOME").map(|home| Path::new(&home).join(".cache"));
+    let cache = set("SNN_CACHE_DIR").map(PathBuf::from);
+    cache
+        .or_else(|| xdg().or_else(home).map(|cache| cache.join("snn")))
+        .context("there is no place for the cache: set SNN_CACHE_DIR (neither it nor HOME is set)")
+}
+
+/// What was measured on this processor by this version; nothing where there is no such file.
+pub(crate) fn load() -> Result<Tuning> {
+    let Ok(path) = file() else { return Ok(Tuning::default()) };
+    if !path.is_file() {
+        return Ok(Tuning::default());
+    }
+    let kept: Kept = serde_json::from_str(&fs_err::read_to_string(&path)?).with_context(|| {
+        format!("{}: expected what `snn tune` writes; remove it and tune again", path.display())
+    })?;
+    let is_ours = kept.version == env!("CARGO_PKG_VERSION") && kept.processor == named();
+    Ok(if is_ours { kept.layers } else { Tuning::default() })
+}
+
+/// Keeps it; says where.
+pub(crate) fn save(layers: Tuning) -> Result<PathBuf> {
+    let path = file()?;
+    let version = env!("CARGO_PKG_VERSION").into();
+    let kept = Kept { processor: named(), version, layers };
+    let mut text = serde_json::to_string(&kept)?;
+    text.push('\n');
+    files::write(&path, text.as_bytes(), true)?;
+    Ok(path)
+}
+
+/// How models are deployed: by what was measured on this machine, if something was.
+pub(crate) fn options() -> Result<Options> {
+    let tuning = load()?;
+    let tuning = (!tuning.is_empty()).then(|| Arc::new(tuning));
+    Ok(Options { tuning, ..Options::default() })
+}
