@@ -270,11 +270,11 @@ fn table(rows: &[Row], bare: &[BesideBare]) -> Result<String> {
          channels as\n\
          inputs, by the share of inputs that are active, drawn at random: as it is deployed, which \
          is through\n\
-         events or as a dense integer product; *events only*; and *dense*, the integer product \
-         alone, which\n\
-         spreads the events out first. *libtorch*: the convolution alone, f32, channels last, all \
-         macro-steps\n\
-         at once.\n\n![chart](layers.svg)\n",
+         events or as a dense integer product, as times decide that were measured before \
+         (`Tuning`);\n\
+         *events only*; and *dense*, the integer product alone, which spreads the events out \
+         first.\n\
+         *libtorch*: the convolution alone, f32, channels last, all macro-steps at once.\n\n![chart](layers.svg)\n",
     );
     let mut before = None;
     for Row { case, deployed, events, dense, libtorch } in rows {

@@ -36,7 +36,7 @@ fn quantise_row(
 }
 
 /// Thresholds of each channel as a line, in place of a list: `#{ d : J ≥ θ_d }` is
-/// `⌊clip(a_c·J + b_c, 0, D)⌋` for every integer J.
+/// `clip(a_c·J + b_c, 0, D)` rounded to the nearest integer for every integer J.
 ///
 /// Thresholds are a line's integers rounded up, so that such a and b exist; a list of D thresholds
 /// takes D comparisons, the line takes as long for 255 as for 15.
@@ -51,6 +51,17 @@ pub(crate) struct Line {
 const FEWEST: usize = 16;
 /// Halvings of the range of slopes: more than the bits of a threshold.
 const HALVINGS: usize = 48;
+/// 1.5·2⁵²: added to a small number it leaves that number, rounded, in the lowest bits. A conversion
+/// of f64 to integers that saturates, as Rust's does, is done lane by lane.
+const ROUNDER: f64 = 6_755_399_441_055_744.0;
+
+/// The level of a current on a line.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the low bits are the level")]
+fn level(current: f64, factor: f64, offset: f64, levels: f64) -> i32 {
+    let place = (current * factor + offset).max(0.0).min(levels);
+    (place + ROUNDER).to_bits() as i32
+}
 
 impl Line {
     /// The lines of thresholds `[level][channel]`, if each channel has one and it is worth while.
@@ -71,8 +82,9 @@ impl Line {
     }
 }
 
-/// `a` and `b` with `a·θ_k + b ≥ k > a·(θ_k − 1) + b` for all k from 1, as f64 computes them. Both
-/// sides ascend in J, so that what holds next to each threshold holds everywhere.
+/// `a` and `b` by which the level of θ_k is at least k and that of θ_k − 1 is below k, for all k
+/// from 1, as f64 computes them. Levels ascend in J, so that what holds next to each threshold holds
+/// everywhere.
 fn line(thresholds: &[f64]) -> Option<(f64, f64)> {
     let (first, last) = (thresholds.first()?, thresholds.last()?);
     let spaces = thresholds.len() as f64 - 1.0;
@@ -94,12 +106,12 @@ fn line(thresholds: &[f64]) -> Option<(f64, f64)> {
         }
         if above.0 < below.0 {
             let factor = 1.0 / slope;
-            let offset = -f64::midpoint(above.0, below.0) * factor;
-            let holds = thresholds.iter().enumerate().all(|(index, threshold)| {
-                let level = (index + 1) as f64;
-                let at = |current: f64| current * factor + offset;
-                at(*threshold) >= level && at(threshold - 1.0) < level
-            });
+            // Half a level less, since the nearest level is taken and not the one below.
+            let offset = -f64::midpoint(above.0, below.0) * factor - 0.5;
+            let at = |current| level(current, factor, offset, thresholds.len() as f64);
+            let holds = (1..)
+                .zip(thresholds)
+                .all(|(k, threshold)| at(*threshold) >= k && at(threshold - 1.0) < k);
             if slope > 0.0 && holds {
                 return Some((factor, offset));
             }
@@ -125,14 +137,13 @@ compiled! {
 }
 
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "0 to 255, of which the floor is taken")]
 fn quantise_along_row(line: &Line, currents: &[i32], levels: &mut [i32], flags: &mut [u8]) {
     let channels = line.factors.len();
     let rows = currents.chunks_exact(channels).zip(levels.chunks_exact_mut(channels));
     for ((currents, levels), flags) in rows.zip(flags.chunks_exact_mut(channels)) {
         let lines = line.factors.iter().zip(&line.offsets);
-        for ((&current, (factor, offset)), level) in currents.iter().zip(lines).zip(&mut *levels) {
-            *level = (f64::from(current) * factor + offset).max(0.0).min(line.levels) as i32;
+        for ((&current, (factor, offset)), value) in currents.iter().zip(lines).zip(&mut *levels) {
+            *value = level(f64::from(current), *factor, *offset, line.levels);
         }
         flags.iter_mut().zip(levels).for_each(|(flag, level)| *flag = u8::from(*level != 0));
     }
