@@ -82,9 +82,9 @@ impl Line {
     }
 }
 
-/// `a` and `b` by which the level of θ_k is at least k and that of θ_k − 1 is below k, for all k
-/// from 1, as f64 computes them. Levels ascend in J, so that what holds next to each threshold holds
-/// everywhere.
+/// `a` and `b` by which the level of `θ_k` is at least k and that of `θ_k − 1` is below k, for all k
+/// from 1, as f64 computes them. Levels ascend in J, so that what holds next to each threshold
+/// holds everywhere.
 fn line(thresholds: &[f64]) -> Option<(f64, f64)> {
     let (first, last) = (thresholds.first()?, thresholds.last()?);
     let spaces = thresholds.len() as f64 - 1.0;

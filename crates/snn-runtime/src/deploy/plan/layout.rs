@@ -1,6 +1,6 @@
 //! Where the levels of an image row stand for a dense product.
 
-use crate::deploy::events::EventsView;
+use crate::deploy::events::{EventsView, Extent};
 use std::ops::Range;
 
 /// Places of levels: a step has its columns one after another, or a column its steps; columns are
@@ -33,29 +33,42 @@ impl Layout {
         events: EventsView<'_>,
         (steps, levels): (usize, &mut [u8]),
     ) {
-        let channels = events.extent.channels;
+        let Extent { channels, columns, .. } = events.extent;
+        #[expect(clippy::cast_possible_truncation, reason = "a row has at most 2²⁶ positions")]
+        let positions = columns as u32;
         for (row, levels) in read.zip(levels.chunks_exact_mut(self.row.max(1))) {
             levels.fill(0);
             for step in 0..steps {
                 for line in events.at(row, step).iter() {
-                    for (column, ends) in line.offsets.windows(2).enumerate() {
-                        // Entries are `column · channels + channel`.
-                        let shift = self.at(column + padding, step).wrapping_sub(column * channels);
-                        let range = ends[0] as usize..ends[1] as usize;
-                        let entries = line.entries[range.clone()].iter();
-                        if line.payloads.is_empty() {
-                            entries.for_each(|&entry| {
-                                levels[(entry as usize).wrapping_add(shift)] = 1;
-                            });
-                        } else {
-                            for (&entry, level) in entries.zip(&line.payloads[range]) {
-                                levels[(entry as usize).wrapping_add(shift)] =
-                                    level.to_le_bytes()[0];
-                            }
-                        }
+                    // Entries are `column · channels + channel`.
+                    if self.phases == 1 && self.column == channels {
+                        // All columns are one run of places.
+                        let all = line.run(0, positions);
+                        put(all, 0, &mut levels[self.at(padding, step)..]);
+                        continue;
+                    }
+                    for position in 0..positions {
+                        let (column, own) = (position as usize, line.run(position, position + 1));
+                        let place = self.at(column + padding, step);
+                        put(own, column * channels, &mut levels[place..]);
                     }
                 }
             }
         }
+    }
+}
+
+/// Puts levels, or ones where there are none, into the places that entries name, counted from the
+/// first one.
+#[inline(always)]
+fn put((entries, payloads): (&[u32], &[i32]), first: usize, levels: &mut [u8]) {
+    if payloads.is_empty() {
+        for &entry in entries {
+            levels[(entry as usize).wrapping_sub(first)] = 1;
+        }
+        return;
+    }
+    for (&entry, level) in entries.iter().zip(payloads) {
+        levels[(entry as usize).wrapping_sub(first)] = level.to_le_bytes()[0];
     }
 }

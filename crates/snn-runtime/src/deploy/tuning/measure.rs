@@ -123,7 +123,7 @@ impl Layer {
         let weight = || (0..4).map(|_| random.weight()).sum::<i8>();
         let weight = ArrayD::from_shape_simple_fn(IxDyn(&shape), weight);
         let window = weight.len() / outputs.max(1);
-        let level = (1.0 + f64::from(levels)) / 2.0;
+        let level = f64::midpoint(1.0, f64::from(levels));
         let deviation = 20.0 * level * (window as f64 * USUAL_SHARE / 1000.0).sqrt();
         #[expect(clippy::cast_possible_truncation, reason = "far below 2³¹")]
         let threshold = (1.3 * deviation).ceil() as i32;
@@ -182,7 +182,7 @@ fn fastest(session: &mut Session, frames: &[u8]) -> Result<NodeStatistics> {
     Ok(best)
 }
 
-/// SplitMix64 (Steele, Lea and Flood 2014): inputs and weights that are the same in every run.
+/// `SplitMix64` (Steele, Lea and Flood 2014): inputs and weights that are the same in every run.
 struct Random(u64);
 
 impl Random {
@@ -196,7 +196,7 @@ impl Random {
 
     /// 0 to `end` − 1.
     fn below(&mut self, end: u32) -> u32 {
-        u32::try_from((self.next() >> 32) * u64::from(end) >> 32).unwrap_or(0)
+        u32::try_from(((self.next() >> 32) * u64::from(end)) >> 32).unwrap_or(0)
     }
 
     /// 1 to `levels`.
