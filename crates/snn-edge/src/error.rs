@@ -32,6 +32,9 @@ pub enum ErrorKind {
     Input,
     /// A call that the mode of the engine does not have.
     Mode,
+    /// A pointer that C gave.
+    #[cfg(feature = "c")]
+    Pointer,
 }
 
 /// Values that would fit.
@@ -97,6 +100,8 @@ impl fmt::Display for Error {
             ErrorKind::Buffer => "buffer",
             ErrorKind::Input => "input",
             ErrorKind::Mode => "mode",
+            #[cfg(feature = "c")]
+            ErrorKind::Pointer => "pointer",
         })?;
         if let Some(stage) = self.stage {
             write!(f, ", stage {stage}")?;

@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
+#![deny(unsafe_code)]
 
 #[cfg(feature = "compile")]
 extern crate std;
 
 mod bytes;
+#[cfg(feature = "c")]
+pub mod c;
 #[cfg(feature = "compile")]
 mod compile;
 mod engine;

@@ -44,12 +44,6 @@ pub(crate) fn bars() -> Model {
     Model::new(signature.with_classes(classes), weights)
 }
 
-/// An image of one bar of this brightness.
-pub(crate) fn image(vertical: bool, place: usize, brightness: u8) -> Vec<u8> {
-    let on = |i: usize| if vertical { i % 8 == place } else { i / 8 == place };
-    (0..64).map(|i| if on(i) { brightness } else { 0 }).collect()
-}
-
 fn bytes<const N: usize>(shape: [usize; N], values: Vec<i8>) -> Tensor {
     Tensor::I8(array(shape, values))
 }

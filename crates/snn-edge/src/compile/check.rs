@@ -1,6 +1,6 @@
 //! What no program can say, all of it at once.
 
-use super::{CompileError, Refusal};
+use super::error::{CompileError, Refusal};
 use crate::format::{MAX_SIDE, MAX_VALUES};
 use snn_ir::{Encoder, Form, Model, Op, ResolvedNode};
 use std::format;

@@ -1,6 +1,6 @@
 //! The bytes of a program.
 
-use super::CompileError;
+use super::error::CompileError;
 use super::fuse::Draft;
 use crate::bytes::checksum;
 use crate::error::{Error, Expected};

@@ -3,10 +3,12 @@
 use super::fuse::Draft;
 use crate::format::{Finish, Operation, Stage};
 use crate::mode::Mode;
+use std::cmp::Reverse;
+use std::ops::RangeInclusive;
 use std::vec::Vec;
 
-/// Gives every stage its places. What a stage stores lies in the first gap between what is still
-/// read; what a stream remembers (states of neurons, histories, scores) lies before all of it.
+/// Gives every stage its places: the largest outputs first, each in the first gap between those
+/// that are kept at the same time. What the neurons of a stream remember lies before all of it.
 pub(super) fn plan(drafts: &mut [Draft], time_steps: usize) {
     let mut states = 0;
     for Draft { stage, .. } in &mut *drafts {
@@ -15,29 +17,32 @@ pub(super) fn plan(drafts: &mut [Draft], time_steps: usize) {
     }
     let last_reads = last_reads(drafts);
     for mode in Mode::ALL {
-        let size = |stage: &Stage| stage.words_of_step() * stage.kept(mode, time_steps);
-        let lasts = |stage: &Stage| mode == Mode::Stream && is_remembered(stage);
-        let mut floor = if mode == Mode::Stream { states } else { 0 };
-        for stage in drafts.iter_mut().map(|draft| &mut draft.stage).filter(|stage| lasts(stage)) {
-            stage.slots[mode.index()] = floor;
-            floor += size(stage);
-        }
-        let mut held: Vec<Region> = Vec::new();
-        for (index, draft) in drafts.iter_mut().enumerate() {
-            if lasts(&draft.stage) {
-                continue;
-            }
-            held.retain(|region| region.last_read >= index);
-            let (size, mut start) = (size(&draft.stage), floor);
-            held.sort_unstable_by_key(|region| region.start);
-            for region in &held {
-                if start + size <= region.start {
+        let floor = if mode == Mode::Stream { states } else { 0 };
+        let mut outputs: Vec<Output> = drafts
+            .iter()
+            .zip(&last_reads)
+            .enumerate()
+            .map(|(number, (Draft { stage, .. }, &last_read))| {
+                let size = stage.words_of_step() * stage.kept(mode, time_steps);
+                let lasts = mode == Mode::Stream && is_remembered(stage);
+                let kept = if lasts { 0..=usize::MAX } else { number..=last_read };
+                Output { number, size, kept, start: floor }
+            })
+            .collect();
+        outputs.sort_by_key(|output| Reverse(output.size));
+        let mut placed: Vec<Output> = Vec::new();
+        for mut output in outputs {
+            let mut start = floor;
+            for other in placed.iter().filter(|other| other.meets(&output)) {
+                if start + output.size <= other.start {
                     break;
                 }
-                start = start.max(region.start + region.size);
+                start = start.max(other.start + other.size);
             }
-            draft.stage.slots[mode.index()] = start;
-            held.push(Region { start, size, last_read: last_reads[index] });
+            output.start = start;
+            drafts[output.number].stage.slots[mode.index()] = output.start;
+            let at = placed.partition_point(|other| other.start <= output.start);
+            placed.insert(at, output);
         }
     }
 }
@@ -48,11 +53,20 @@ fn is_remembered(stage: &Stage) -> bool {
 }
 
 /// What a stage stores.
-struct Region {
-    start: usize,
+struct Output {
+    /// Number of the stage.
+    number: usize,
     size: usize,
-    /// The last stage that reads it.
-    last_read: usize,
+    /// The stages during which it is kept.
+    kept: RangeInclusive<usize>,
+    start: usize,
+}
+
+impl Output {
+    /// `true` if both are kept at the same time.
+    fn meets(&self, other: &Self) -> bool {
+        self.kept.start() <= other.kept.end() && other.kept.start() <= self.kept.end()
+    }
 }
 
 /// The last stage that reads each stage; itself where none does.

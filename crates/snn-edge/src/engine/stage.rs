@@ -4,6 +4,7 @@
 use crate::bytes::Integers;
 use crate::error::Result;
 use crate::format::{Finish, MAX_TERMS, Operation, Pool, Readout, Stage};
+use crate::lanes::Lanes;
 use crate::mode::Mode;
 use crate::program::Program;
 use crate::scores::{halves, joined};
@@ -19,12 +20,22 @@ pub(super) struct Computation<'c> {
     pub(super) step: u64,
 }
 
-/// A tensor that a term reads: the frame, or the output of a stage.
+/// A tensor that a term reads.
 #[derive(Clone, Copy)]
-struct Tensor {
-    shape: [usize; 3],
-    /// Absent for the frame.
-    stage: Option<Stage>,
+enum Tensor {
+    /// The frame.
+    Frame,
+    /// The output of a stage.
+    Stored {
+        /// Where the first of those that are kept lies.
+        start: usize,
+        /// Words of one.
+        each: usize,
+        /// Number of those that are kept.
+        kept: usize,
+        lanes: Lanes,
+        varies: bool,
+    },
 }
 
 /// A term and the tensors that it reads.
@@ -97,28 +108,38 @@ impl Computation<'_> {
 
     fn reader(&self, term: usize) -> Result<Reader<'_>> {
         let term = self.program.term(term)?;
-        let source = self.tensor(term.source)?;
-        let mask = match term.operation {
-            Operation::Mask { mask, .. } => Some(self.tensor(mask)?),
-            _ => None,
+        let (source, shape) = self.tensor(term.source)?;
+        let (mask, mask_shape) = match term.operation {
+            Operation::Mask { mask, .. } => {
+                let (mask, shape) = self.tensor(mask)?;
+                (Some(mask), shape)
+            }
+            _ => (None, [1; 3]),
         };
-        let mask_shape = mask.map_or([1; 3], |mask| mask.shape);
         let parameters = self.program.bytes_from(term.parameters);
-        let bound = Bound { term, shape: source.shape, mask_shape, parameters };
+        let bound = Bound { term, shape, mask_shape, parameters };
         Ok(Reader { bound, source, mask })
     }
 
-    fn tensor(&self, number: usize) -> Result<Tensor> {
+    /// A tensor and its shape.
+    fn tensor(&self, number: usize) -> Result<(Tensor, [usize; 3])> {
         let Some(index) = number.checked_sub(1) else {
-            return Ok(Tensor { shape: self.program.input_shape(), stage: None });
+            return Ok((Tensor::Frame, self.program.input_shape()));
         };
         let stage = self.program.stage(index)?;
-        Ok(Tensor { shape: stage.shape, stage: Some(stage) })
+        let tensor = Tensor::Stored {
+            start: stage.slots[self.mode.index()],
+            each: stage.words_of_step(),
+            kept: stage.kept(self.mode, self.program.time_steps()),
+            lanes: stage.lanes,
+            varies: stage.varies,
+        };
+        Ok((tensor, stage.shape))
     }
 
     /// `true` if what a term reads differs between macro-steps.
     fn changes(&self, reader: &Reader<'_>) -> bool {
-        let changes = |tensor: &Tensor| tensor.stage.is_some_and(|stage| stage.varies);
+        let changes = |tensor: &Tensor| matches!(tensor, Tensor::Stored { varies: true, .. });
         self.mode == Mode::Frames
             || matches!(reader.bound.term.operation, Operation::Delay { .. })
             || changes(&reader.source)
@@ -128,27 +149,27 @@ impl Computation<'_> {
     /// The values of a tensor `delay` macro-steps before macro-step `t`; `None` before the first.
     fn values<'v>(
         &'v self,
-        tensor: &Tensor,
+        tensor: Tensor,
         t: usize,
         delay: usize,
         slots: &'v [i32],
     ) -> Option<Values<'v>> {
-        let Some(stage) = &tensor.stage else {
-            let size = self.program.input_size();
-            let frame = if self.mode == Mode::Frames { t } else { 0 };
-            let pixels = &self.pixels[frame * size..][..size];
-            return Some(Values::Frame { pixels, means: self.program.means() });
-        };
-        let (start, each) = (stage.slots[self.mode.index()], stage.words_of_step());
-        let kept = match self.mode {
-            Mode::Image | Mode::Frames => {
-                let last = stage.kept(self.mode, self.program.time_steps()) - 1;
-                t.checked_sub(delay)?.min(last)
+        match tensor {
+            Tensor::Frame => {
+                let size = self.program.input_size();
+                let frame = if self.mode == Mode::Frames { t } else { 0 };
+                let pixels = &self.pixels[frame * size..][..size];
+                Some(Values::Frame { pixels, means: self.program.means() })
             }
-            Mode::Stream => place(stage, self.step.checked_sub(delay as u64)?),
-        };
-        let words = &slots[start + kept * each..][..each];
-        Some(Values::Stored { words, lanes: stage.lanes })
+            Tensor::Stored { start, each, kept, lanes, .. } => {
+                let place = match self.mode {
+                    // What does not vary is kept once.
+                    Mode::Image | Mode::Frames => t.checked_sub(delay)?.min(kept - 1),
+                    Mode::Stream => place(kept, self.step.checked_sub(delay as u64)?),
+                };
+                Some(Values::Stored { words: &slots[start + place * each..][..each], lanes })
+            }
+        }
     }
 
     /// Leaves the currents of a position in the accumulators.
@@ -169,8 +190,8 @@ impl Computation<'_> {
                     Operation::Delay { steps } => steps,
                     _ => 0,
                 };
-                let Some(values) = self.values(&reader.source, t, delay, slots) else { continue };
-                let mask = reader.mask.as_ref().and_then(|mask| self.values(mask, t, 0, slots));
+                let Some(values) = self.values(reader.source, t, delay, slots) else { continue };
+                let mask = reader.mask.and_then(|mask| self.values(mask, t, 0, slots));
                 reader.bound.add(at, values, mask, accumulators, sums);
             }
         };
@@ -209,7 +230,7 @@ impl Computation<'_> {
         let currents = scratch.accumulators.iter().enumerate();
         let slot = stage.slots[self.mode.index()];
         let each = stage.words_of_step();
-        let kept = if self.mode == Mode::Stream { place(stage, self.step) } else { t };
+        let kept = if self.mode == Mode::Stream { place(stage.history, self.step) } else { t };
         let first = slot + each * kept;
         let base = position * channels;
         match stage.finish {
@@ -255,8 +276,8 @@ impl Computation<'_> {
 }
 
 /// Which of the outputs that a stream keeps is that of a macro-step.
-fn place(stage: &Stage, step: u64) -> usize {
+fn place(kept: usize, step: u64) -> usize {
     #[expect(clippy::cast_possible_truncation, reason = "a history is at most 1025")]
-    let place = (step % stage.history.max(1) as u64) as usize;
+    let place = (step % kept.max(1) as u64) as usize;
     place
 }

@@ -193,7 +193,7 @@ impl Walk<'_, '_> {
         match stage.finish {
             Finish::Store => {}
             Finish::Thresholds { levels } => {
-                let at = self.take(stage.parameters, Some(4 * channels * levels))?;
+                let at = self.take(stage.parameters, channels.checked_mul(4 * levels))?;
                 let all = Integers(self.program.bytes_from(at));
                 for index in (0..channels * levels).filter(|index| index % levels > 0) {
                     let ascends = all.get(index - 1) <= all.get(index);

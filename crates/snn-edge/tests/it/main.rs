@@ -1,5 +1,13 @@
 //! Tests of the public interface, in one program.
 
 mod agreement;
+#[cfg(unix)]
+mod c;
 #[path = "../../../snn-runtime/tests/it/draw/mod.rs"]
 mod draw;
+mod errors;
+mod hostile;
+mod joins;
+#[path = "../../examples/make_bars/network.rs"]
+mod network;
+mod shipped;

@@ -56,7 +56,7 @@ impl<'p, 'b> Engine<'p, 'b> {
         let size = self.program.input_size();
         match self.mode {
             Mode::Image => self.compute(pixels, size),
-            Mode::Frames => self.compute(pixels, size * self.program.time_steps()),
+            Mode::Frames => self.compute(pixels, size.saturating_mul(self.program.time_steps())),
             Mode::Stream => Err(wrong_mode("run", "the mode of images or of frames")),
         }
     }
