@@ -14,7 +14,7 @@ pub struct Refusal {
     pub reason: String,
 }
 
-/// An error of [`compile`].
+/// An error of [`compile`](crate::compile).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CompileError {

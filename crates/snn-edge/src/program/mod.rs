@@ -15,7 +15,8 @@ use crate::mode::Mode;
 /// ```
 /// use snn_edge::{Engine, Mode, Program};
 ///
-/// static PROGRAM: &[u8] = include_bytes!("../fixtures/bars.snne");
+/// const PROGRAM: &[u8] =
+///     include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/bars.snne"));
 ///
 /// let program = Program::new(PROGRAM)?;
 /// let mut buffer = [0; 64];

@@ -1,59 +1,13 @@
 //! Bytes that are no program: an error, never a panic.
 
+#[path = "../../../../fuzz/checks/edge.rs"]
+mod edge;
+
 use crate::draw::{Numbers, model};
 use crate::network::bars;
-use snn_edge::{Engine, Error, ErrorKind, Expected, Mode, Program, compile};
-use snn_test_support::corpus::damaged;
-
-/// Words of memory above which a forged program is not run.
-const MEMORY: usize = 1 << 14;
-/// Macro-steps above which a forged program is not run.
-const STEPS: usize = 16;
-
-/// Sets the length and the checksum (CRC-32, bit by bit) of damaged bytes to those that they have.
-fn forge(bytes: &mut [u8]) {
-    if bytes.len() < 16 {
-        return;
-    }
-    let length = u32::try_from(bytes.len()).unwrap().to_le_bytes();
-    bytes[8..12].copy_from_slice(&length);
-    let mut crc = u32::MAX;
-    for byte in bytes[..12].iter().chain(&bytes[16..]) {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
-        }
-    }
-    bytes[12..16].copy_from_slice(&(!crc).to_le_bytes());
-}
-
-/// Checks bytes and runs what is a program; `true` if it is one.
-fn run(bytes: &[u8]) -> bool {
-    let program = match Program::new(bytes) {
-        Ok(program) => program,
-        Err(error) => {
-            assert_eq!(error.kind, ErrorKind::Program);
-            assert!(error.to_string().contains(": expected "), "{error}");
-            return false;
-        }
-    };
-    let affordable = Mode::ALL.iter().all(|mode| program.memory(*mode) <= MEMORY);
-    if affordable && program.time_steps() <= STEPS && program.input_size() <= MEMORY {
-        for mode in Mode::ALL {
-            let mut buffer = vec![0x5555_5555; program.memory(mode)];
-            let mut engine = Engine::new(program, mode, &mut buffer).unwrap();
-            let frames = vec![201; program.input_size() * program.time_steps()];
-            let frame = &frames[..program.input_size()];
-            let scores = match mode {
-                Mode::Image => engine.run(frame),
-                Mode::Frames => engine.run(&frames),
-                Mode::Stream => engine.step(frame),
-            };
-            assert_eq!(scores.unwrap().len(), program.classes());
-        }
-    }
-    true
-}
+use edge::{forge, run};
+use snn_edge::{Error, ErrorKind, Expected, Program, compile};
+use snn_test_support::corpus::{mutate, replay};
 
 #[test]
 fn every_byte_counts() {
@@ -105,21 +59,13 @@ fn forged_programs_of_every_word_never_panic() {
 }
 
 #[test]
-fn forged_programs_of_random_damage_never_panic() {
-    let (mut refused, mut accepted) = (0, 0);
-    for seed in 0..40 {
-        let program = compile(&model(seed, 5, Numbers::Integer)).unwrap();
-        for damage in 0..100 {
-            let mut forged = damaged(&program, 100 * seed + damage);
-            forge(&mut forged);
-            if run(&forged) {
-                accepted += 1;
-            } else {
-                refused += 1;
-            }
-        }
-    }
-    assert!(refused > 1_000 && accepted > 100, "{refused} refused, {accepted} accepted");
+fn edge_corpus() {
+    replay("edge", edge::check);
+}
+
+#[test]
+fn damaged_edge_corpus() {
+    mutate("edge", edge::check);
 }
 
 #[test]
