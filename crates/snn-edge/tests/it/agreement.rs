@@ -1,6 +1,7 @@
 //! Programs against the naive evaluator: equal scores, whatever the graph.
 
 use crate::draw::{Numbers, model, pixels};
+use ndarray::ArrayD;
 use snn_edge::{Engine, Mode, Program, compile};
 use snn_ir::testing::{self, Sites};
 use snn_ir::{Code, Evaluate, Form, Input, Logits, Model, Naive, Node, Op, Record, Site};
@@ -8,28 +9,33 @@ use snn_reparam::{GridOptions, convert, to_grid};
 use std::collections::BTreeMap;
 
 /// Scores of one sample by the naive evaluator.
-fn naive(model: &Model, input: &Input<'_>) -> Vec<i64> {
+pub(crate) fn naive(model: &Model, input: &Input<'_>) -> Vec<i64> {
     let found = Naive::new(model).unwrap().evaluate(input, Record::Logits).unwrap();
     let Logits::Integer(sums) = found.logits else { panic!("a model on the grid has integers") };
     sums.row(0).to_vec()
 }
 
-/// Compares the scores of a sample in every mode, twice each; the buffer holds rubbish before.
+/// Compares the scores of random pixels in every mode.
 pub(crate) fn check(model: &Model, seed: u64) {
+    let frames = pixels(model, &[model.time_steps(), 1], seed);
+    check_with(model, &pixels(model, &[1], seed), &frames);
+}
+
+/// Compares the scores of an image `[1, …]` and of frames `[T, 1, …]` in every mode, twice each;
+/// the buffer holds rubbish before.
+pub(crate) fn check_with(model: &Model, image: &ArrayD<u8>, frames: &ArrayD<u8>) {
     let program = compile(model).unwrap();
     let program = Program::new(&program).unwrap();
-    let image = pixels(model, &[1], seed);
-    let frames = pixels(model, &[model.time_steps(), 1], seed);
     let of_image = naive(model, &Input::Static(image.view()));
     let of_frames = naive(model, &Input::Frames(frames.view()));
-    let (image, frames) = (image.into_raw_vec_and_offset().0, frames.into_raw_vec_and_offset().0);
+    let (image, frames) = (image.as_slice().unwrap(), frames.as_slice().unwrap());
     for mode in Mode::ALL {
         let mut buffer = vec![-1; program.memory(mode)];
         let mut engine = Engine::new(program, mode, &mut buffer).unwrap();
         for round in 0..2 {
             let (scores, expected) = match mode {
-                Mode::Image => (engine.run(&image).unwrap().iter().collect(), &of_image),
-                Mode::Frames => (engine.run(&frames).unwrap().iter().collect(), &of_frames),
+                Mode::Image => (engine.run(image).unwrap().iter().collect(), &of_image),
+                Mode::Frames => (engine.run(frames).unwrap().iter().collect(), &of_frames),
                 Mode::Stream => {
                     engine.reset().unwrap();
                     let mut scores = Vec::new();
@@ -39,7 +45,8 @@ pub(crate) fn check(model: &Model, seed: u64) {
                     (scores, &of_frames)
                 }
             };
-            assert_eq!(&scores, expected, "seed {seed}, {mode:?}, round {round}");
+            let nodes = &model.graph().nodes;
+            assert_eq!(&scores, expected, "{mode:?}, round {round}, {nodes:#?}");
         }
     }
 }

@@ -6,6 +6,7 @@ mod c;
 #[path = "../../../snn-runtime/tests/it/draw/mod.rs"]
 mod draw;
 mod errors;
+mod extremes;
 mod hostile;
 mod joins;
 #[path = "../../examples/make_bars/network.rs"]
