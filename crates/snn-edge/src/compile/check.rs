@@ -1,8 +1,8 @@
 //! What no program can say, all of it at once.
 
 use super::error::{CompileError, Refusal};
-use crate::format::{MAX_SIDE, MAX_VALUES};
-use snn_ir::{Encoder, Form, Model, Op, ResolvedNode};
+use crate::format::MAX_SIDE;
+use snn_ir::{Conv, Encoder, Form, Model, Op, ResolvedNode, Window};
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
@@ -40,15 +40,12 @@ fn reason(op: &Op, info: &ResolvedNode) -> Option<String> {
     let [_, height, width] = info.chw();
     let mut sides = std::vec![height, width];
     match op {
-        Op::Conv(conv) => {
-            for list in [&conv.kernel, &conv.stride, &conv.padding, &conv.dilation] {
-                sides.extend(list);
-            }
+        // All attributes by name, so that none that is added is overlooked.
+        Op::Conv(Conv { channels: _, kernel, stride, padding, dilation, groups: _, bias: _ }) => {
+            sides.extend([kernel, stride, padding, dilation].into_iter().flatten());
         }
-        Op::Pool { window, .. } => {
-            for list in [&window.kernel, &window.stride, &window.padding] {
-                sides.extend(list);
-            }
+        Op::Pool { pool: _, window: Window { kernel, stride, padding } } => {
+            sides.extend([kernel, stride, padding].into_iter().flatten());
         }
         Op::Input { .. }
         | Op::Linear { .. }
@@ -68,13 +65,9 @@ fn reason(op: &Op, info: &ResolvedNode) -> Option<String> {
         | Op::TimeLast
         | Op::TimeMax => {}
     }
-    if let Some(side) = sides.into_iter().find(|side| *side > MAX_SIDE) {
-        return Some(format!(
-            "a side, kernel, stride, padding or dilation must be at most {MAX_SIDE}, found {side}: \
-             use a smaller one"
-        ));
-    }
-    let values: usize = info.shape.iter().product();
-    (values > MAX_VALUES)
-        .then(|| format!("it must have at most {MAX_VALUES} values, found {values}: use fewer"))
+    let side = sides.into_iter().find(|side| *side > MAX_SIDE)?;
+    Some(format!(
+        "a side, kernel, stride, padding or dilation must be at most {MAX_SIDE}, found {side}: use \
+         a smaller one"
+    ))
 }

@@ -116,9 +116,8 @@ impl<'m> Fusion<'m> {
     fn is_fused_pool(&self, index: usize) -> bool {
         let Some((_, window)) = self.pooling(index) else { return false };
         let input = self.inputs(index)[0];
-        let added = self.is_inlined(index)
-            && self.readers[index]
-                .is_some_and(|reader| matches!(self.op(reader), Op::Add | Op::Concat));
+        let added = self.readers[index]
+            .is_some_and(|reader| matches!(self.op(reader), Op::Add | Op::Concat));
         let apart = (0..2).all(|axis| window.stride[axis] >= window.kernel[axis]);
         let computed =
             matches!(self.op(input), Op::Conv(_) | Op::Linear { .. } | Op::Scale | Op::Add);
@@ -161,19 +160,18 @@ impl<'m> Fusion<'m> {
         // What the accumulators are: the current that a site or head reads, or the node itself.
         let is_reader = !matches!(finish, Finish::Store);
         let body = if is_reader { self.inputs(index)[0] } else { index };
-        let (mut terms, mut pool, mut inner) = (Terms::new(), None, self.shape(body));
-        if is_reader && !self.is_inlined(body) {
-            terms.push(self.copy(body, 0));
+        let (mut pool, mut inner) = (None, self.shape(body));
+        let mut terms = if is_reader && !self.is_inlined(body) {
+            std::vec![self.copy(body, 0)]
         } else if let Some((max, window)) = self.pooling(body)
             && self.is_fused_pool(body)
         {
             let input = self.inputs(body)[0];
-            pool = Some(Pool { max, window });
-            inner = self.shape(input);
-            self.add_terms(input, 0, &mut terms)?;
+            (pool, inner) = (Some(Pool { max, window }), self.shape(input));
+            self.terms(input)?
         } else {
-            self.add_terms(body, 0, &mut terms)?;
-        }
+            self.terms(body)?
+        };
         while terms.len() > MAX_TERMS {
             let rest = terms.split_off(MAX_TERMS);
             let stage = self.push(Finish::Store, Vec::new(), terms, inner);
@@ -229,12 +227,35 @@ impl<'m> Fusion<'m> {
         (term(Operation::Copy, self.tensors[index], first, outputs), Vec::new())
     }
 
-    /// The terms of a node, whose first channel is accumulator `first`.
-    fn add_terms(&self, index: usize, first: usize, terms: &mut Terms) -> Result<()> {
+    /// The terms of a node, in an order that changes no integer.
+    fn terms(&self, index: usize) -> Result<Terms> {
+        let mut terms = Terms::new();
+        // Nodes and their first accumulators; no recursion, since a model may nest sums deeply.
+        let mut pending = std::vec![(index, 0)];
+        while let Some((index, mut first)) = pending.pop() {
+            if !matches!(self.op(index), Op::Add | Op::Concat) {
+                terms.push(self.term(index, first)?);
+                continue;
+            }
+            for &input in self.inputs(index) {
+                if self.is_inlined(input) {
+                    pending.push((input, first));
+                } else {
+                    terms.push(self.copy(input, first));
+                }
+                if matches!(self.op(index), Op::Concat) {
+                    first += self.shape(input)[0];
+                }
+            }
+        }
+        Ok(terms)
+    }
+
+    /// The term of a node that is neither a sum nor a concatenation, with its parameters.
+    fn term(&self, index: usize, first: usize) -> Result<(Term, Vec<u8>)> {
         let node = self.node(index);
         let mut input = self.inputs(index)[0];
         let (operation, bytes) = match &node.op {
-            Op::Add | Op::Concat => return self.join(index, first, terms),
             Op::Conv(conv) => self.synapse(node, conv)?,
             Op::Linear { features, bias } => {
                 let mut conv = Conv::from_linear(*features, *bias);
@@ -250,12 +271,7 @@ impl<'m> Fusion<'m> {
                 (Operation::Scale, parameters::bytes_of(&weight))
             }
             Op::Flatten => (Operation::Flatten, Vec::new()),
-            Op::Delay { steps, .. } => {
-                let [outputs, ..] = self.shape(index);
-                let delay = Operation::Delay { steps: *steps };
-                terms.push((term(delay, input, first, outputs), Vec::new()));
-                return Ok(());
-            }
+            Op::Delay { steps, .. } => (Operation::Delay { steps: *steps }, Vec::new()),
             Op::Mask { inverted } => {
                 let mask = self.tensors[input];
                 input = self.inputs(index)[MASKED];
@@ -267,24 +283,10 @@ impl<'m> Fusion<'m> {
                 None => return Err(foreign(node)),
             },
         };
-        let [outputs, ..] = self.shape(index);
-        terms.push((term(operation, self.tensors[input], first, outputs), bytes));
-        Ok(())
-    }
-
-    /// The terms of a sum or concatenation.
-    fn join(&self, index: usize, mut first: usize, terms: &mut Terms) -> Result<()> {
-        for &input in self.inputs(index) {
-            if self.is_inlined(input) {
-                self.add_terms(input, first, terms)?;
-            } else {
-                terms.push(self.copy(input, first));
-            }
-            if matches!(self.op(index), Op::Concat) {
-                first += self.shape(input)[0];
-            }
-        }
-        Ok(())
+        // The site of a delay may have no stage yet.
+        let is_delay = matches!(node.op, Op::Delay { .. });
+        let source = if is_delay { input } else { self.tensors[input] };
+        Ok((term(operation, source, first, self.shape(index)[0]), bytes))
     }
 
     fn synapse(&self, node: &Node, conv: &Conv) -> Result<(Operation, Vec<u8>)> {
@@ -305,6 +307,7 @@ fn term(operation: Operation, source: usize, first: usize, outputs: usize) -> Te
 }
 
 fn window_of(geometry: Geometry) -> Window {
-    let Geometry { kernel, stride, padding, dilation, .. } = geometry;
+    // What stands behind the last position follows from the number of outputs.
+    let Geometry { kernel, stride, padding, padding_after: _, dilation } = geometry;
     Window { kernel, stride, padding, dilation }
 }

@@ -65,29 +65,40 @@ pub(super) fn thresholds(weights: &Weights, node: &str) -> Result<Vec<u8>> {
 
 /// Attributes and parameters of a LIF site.
 pub(super) fn lif(weights: &Weights, node: &str, lif: &GridLif) -> Result<(Lif, Vec<u8>)> {
+    // All of them by name, so that none that is added is overlooked.
+    let GridLif {
+        leak_multiplier,
+        leak_shift,
+        guard_bits,
+        reset,
+        spike,
+        synapse,
+        adaptation,
+        initial,
+    } = *lif;
     let fraction = |multiplier, shift| Fraction { multiplier, shift: u32::from(shift) };
     let site = Lif {
-        leak: fraction(lif.leak_multiplier, lif.leak_shift),
-        guard_bits: lif.guard_bits.into(),
-        reset: match lif.reset {
+        leak: fraction(leak_multiplier, leak_shift),
+        guard_bits: guard_bits.into(),
+        reset: match reset {
             GridReset::Hard => Reset::Hard,
             GridReset::Soft => Reset::Soft,
             GridReset::None => Reset::None,
         },
-        spike: match lif.spike {
+        spike: match spike {
             snn_ir::Spike::Binary => Spike::Binary,
             snn_ir::Spike::Ternary => Spike::Ternary,
             snn_ir::Spike::Integer { levels } => Spike::Integer(levels.into()),
         },
-        synapse: match lif.synapse {
+        synapse: match synapse {
             GridSynapse::Instant => None,
             GridSynapse::Current { multiplier, shift } => Some(fraction(multiplier, shift)),
         },
-        adaptation: match lif.adaptation {
+        adaptation: match adaptation {
             GridAdaptation::None => None,
             GridAdaptation::Threshold { multiplier, shift } => Some(fraction(multiplier, shift)),
         },
-        initial: lif.initial,
+        initial,
     };
     let mut bytes = bytes_of(&integers(weights, node, "threshold")?);
     if site.adaptation.is_some() {

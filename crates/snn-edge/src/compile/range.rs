@@ -35,11 +35,22 @@ pub(super) fn ranges(model: &Model, checked: &Checked, kinds: &[StreamKind]) -> 
             },
             Op::Pool { pool: PoolKind::Sum, window } => summed(window.size()),
             Op::GlobalPool { pool: PoolKind::Sum } => summed(positions(info.inputs[0])),
-            Op::Mask { .. } => {
-                let (low, high) = ranges[info.inputs[snn_ir::MASKED]];
-                (low.min(0), high.max(0))
-            }
-            _ => union,
+            Op::Mask { .. } => ranges[info.inputs[snn_ir::MASKED]],
+            Op::Pool { .. }
+            | Op::GlobalPool { .. }
+            | Op::Flatten
+            | Op::Concat
+            | Op::Conv(_)
+            | Op::Linear { .. }
+            | Op::Scale
+            | Op::Add
+            | Op::BatchNorm(_)
+            | Op::ChannelSum { .. }
+            | Op::Dropout { .. }
+            | Op::DropPath { .. }
+            | Op::TimeMean
+            | Op::TimeLast
+            | Op::TimeMax => union,
         });
     }
     ranges

@@ -67,18 +67,27 @@ fn twenty_streams_are_joined() {
 
 #[test]
 fn what_one_site_reads_is_one_stage() {
+    // The currents under windows that overlap are stored.
+    for (window, expected) in
+        [(Window::square(2), 2), (Window { stride: vec![1; 2], ..Window::square(2) }, 3)]
+    {
+        let model = pooled(window);
+        check(&model, 6);
+        assert_eq!(stages(&model), expected);
+    }
+}
+
+/// Two layers whose sum is pooled and read by a site, whose levels a layer reads.
+fn pooled(window: Window) -> Model {
     let mut graph = Graph::default();
     let image = graph.push("image", Op::Input { shape: vec![2, 6, 6] }, &[]);
     let first = graph.push("first", Op::Conv(Conv::square(4, 3, 1)), &[&image]);
     let second = graph.push("second", Op::Conv(Conv::square(4, 1, 1)), &[&image]);
     let sum = graph.push("sum", Op::Add, &[&first, &second]);
-    let window = Window::square(2);
     let pool = graph.push("pool", Op::Pool { pool: PoolKind::Max, window }, &[&sum]);
     let events = levels(&mut graph, "levels", &pool);
     let flat = graph.push("flat", Op::Flatten, &[&events]);
     let scores = graph.push("fc", Op::Linear { features: 3, bias: false }, &[&flat]);
     graph.push("head", Op::TimeMean, &[&scores]);
-    let model = with_weights(graph, 4);
-    check(&model, 6);
-    assert_eq!(stages(&model), 2);
+    with_weights(graph, 4)
 }
