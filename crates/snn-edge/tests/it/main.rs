@@ -1,7 +1,7 @@
 //! Tests of the public interface, in one program.
 
 mod agreement;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod c;
 #[path = "../../../snn-runtime/tests/it/draw/mod.rs"]
 mod draw;
