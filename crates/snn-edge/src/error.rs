@@ -30,7 +30,8 @@ pub enum ErrorKind {
     Buffer,
     /// The pixels of an image or frame.
     Input,
-    /// A call that the mode of the engine does not have.
+    /// A call that the mode of the engine does not have; found is its position in
+    /// [`Mode::ALL`](crate::Mode::ALL).
     Mode,
     /// A pointer that C gave.
     #[cfg(feature = "c")]

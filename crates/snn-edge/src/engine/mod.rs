@@ -57,7 +57,7 @@ impl<'p, 'b> Engine<'p, 'b> {
         match self.mode {
             Mode::Image => self.compute(pixels, size),
             Mode::Frames => self.compute(pixels, size.saturating_mul(self.program.time_steps())),
-            Mode::Stream => Err(wrong_mode("run", "the mode of images or of frames")),
+            Mode::Stream => Err(self.wrong_mode("run", "the mode of images or of frames")),
         }
     }
 
@@ -69,7 +69,7 @@ impl<'p, 'b> Engine<'p, 'b> {
     pub fn step(&mut self, frame: &[u8]) -> Result<Scores<'_>> {
         match self.mode {
             Mode::Stream => self.compute(frame, self.program.input_size()),
-            Mode::Image | Mode::Frames => Err(wrong_mode("step", "the mode of streams")),
+            Mode::Image | Mode::Frames => Err(self.wrong_mode("step", "the mode of streams")),
         }
     }
 
@@ -96,6 +96,11 @@ impl<'p, 'b> Engine<'p, 'b> {
             }
         }
         Ok(())
+    }
+
+    fn wrong_mode(&self, what: &'static str, expected: &'static str) -> Error {
+        let (expected, found) = (Expected::Text(expected), self.mode.index() as u64);
+        Error { kind: ErrorKind::Mode, what, expected, found, stage: None }
     }
 
     fn compute(&mut self, pixels: &[u8], size: usize) -> Result<Scores<'_>> {
@@ -141,9 +146,4 @@ impl<'p, 'b> Engine<'p, 'b> {
 fn frame(pixels: &[u8], size: usize, t: usize) -> &[u8] {
     let first = if pixels.len() > size { t * size } else { 0 };
     &pixels[first..][..size]
-}
-
-fn wrong_mode(what: &'static str, expected: &'static str) -> Error {
-    let expected = Expected::Text(expected);
-    Error { kind: ErrorKind::Mode, what, expected, found: 0, stage: None }
 }

@@ -197,8 +197,8 @@ impl Walk<'_, '_> {
                 let all = Integers(self.program.bytes_from(at));
                 for index in (0..channels * levels).filter(|index| index % levels > 0) {
                     let ascends = all.get(index - 1) <= all.get(index);
-                    let expected = Expected::Text("thresholds that do not descend");
-                    check(ascends, "thresholds of a site", expected, index)?;
+                    let expected = Expected::Text("one that is not below the one before");
+                    check(ascends, "place of a threshold", expected, index)?;
                 }
             }
             Finish::Lif(lif) => {
@@ -217,18 +217,18 @@ impl Walk<'_, '_> {
 /// Checks the parameters of a LIF site.
 fn neurons(lif: &Lif, channels: usize, all: Integers<'_>) -> Result<()> {
     for channel in 0..channels {
-        let (threshold, mut next) = (all.get(channel), channels);
-        let negative = threshold.unsigned_abs() as usize;
-        check(threshold >= 1, "threshold of a neuron", Expected::AtLeast(1), negative)?;
+        let fits = |fits: bool, expected: &'static str| {
+            check(fits, "channel of a neuron", Expected::Text(expected), channel)
+        };
+        let mut next = channels;
+        fits(all.get(channel) >= 1, "one whose threshold is at least 1")?;
         if lif.adaptation.is_some() {
-            let jump = all.get(next + channel);
-            let expected = Expected::Text("a jump that is not negative");
-            check(jump >= 0, "adaptation of a neuron", expected, jump.unsigned_abs() as usize)?;
+            fits(all.get(next + channel) >= 0, "one whose adaptation is not negative")?;
             next += channels;
         }
         if lif.initial {
             let first = all.get(next + channel).unsigned_abs();
-            at_most("first membrane of a neuron", first as usize, MEMBRANE_LIMIT as usize)?;
+            fits(first <= MEMBRANE_LIMIT, "one whose first membrane is within 2^30")?;
         }
     }
     Ok(())
@@ -240,8 +240,8 @@ fn meets(window: &Window, outputs: [usize; 2], image: [usize; 2]) -> Result<()> 
         exactly("dilation of a pooling", window.dilation[axis], 1)?;
         for at in [0, outputs[axis] - 1] {
             let (first, end) = window.taps(axis, at, image[axis]);
-            let expected = Expected::Text("windows that meet the image");
-            check(first < end, "window of a pooling", expected, at)?;
+            let expected = Expected::Text("one whose window meets the image");
+            check(first < end, "position of a pooling", expected, at)?;
         }
     }
     Ok(())

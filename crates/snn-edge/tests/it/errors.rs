@@ -49,7 +49,9 @@ fn inputs_of_another_size_and_calls_of_another_mode_are_refused() {
             Mode::Image | Mode::Frames => engine.step(&[0; 64]),
             Mode::Stream => engine.run(&[0; 64]),
         };
-        assert_eq!(error.unwrap_err().kind, ErrorKind::Mode);
+        let error = error.unwrap_err();
+        let place = Mode::ALL.iter().position(|other| *other == mode);
+        assert_eq!((error.kind, error.found), (ErrorKind::Mode, place.unwrap() as u64));
     }
 }
 

@@ -75,3 +75,26 @@ fn an_error_names_the_stage_and_the_quantity() {
     let text = "program, stage 1: channels: expected at most 268435456, found 4294967295";
     assert_eq!(error.to_string(), text);
 }
+
+/// The error of the program of bars with this word of its parameters, counted from the last.
+fn with_parameter(from_end: usize, value: i32) -> String {
+    let mut program = compile(&bars()).unwrap();
+    let at = program.len() - 4 * from_end;
+    program[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    forge(&mut program);
+    Program::new(&program).unwrap_err().to_string()
+}
+
+#[test]
+fn parameters_of_sites_are_checked() {
+    // The last layer has a word of weights, two multipliers and two biases. Before it stand the two
+    // thresholds of the LIF site; its layer has 5 words of weights, 2 multipliers and 2 biases.
+    // Before that stand the 6 thresholds of the levels.
+    let text = "program, stage 1: channel of a neuron: expected one whose threshold is at least 1, \
+                found 1";
+    assert_eq!(with_parameter(6, 0), text);
+    assert_eq!(with_parameter(6, i32::MIN), text);
+    let text = "program, stage 0: place of a threshold: expected one that is not below the one \
+                before, found 5";
+    assert_eq!(with_parameter(5 + 2 + 9 + 1, 699), text);
+}
