@@ -274,7 +274,8 @@ fn table(rows: &[Row], bare: &[BesideBare]) -> Result<String> {
          (`Tuning`);\n\
          *events only*; and *dense*, the integer product alone, which spreads the events out \
          first.\n\
-         *libtorch*: the convolution alone, f32, channels last, all macro-steps at once.\n\n![chart](layers.svg)\n",
+         *libtorch*: the convolution alone, f32, channels last, all macro-steps at once.\n\n\
+         ![chart](layers.svg)\n",
     );
     let mut before = None;
     for Row { case, deployed, events, dense, libtorch } in rows {

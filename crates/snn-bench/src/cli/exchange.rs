@@ -111,6 +111,10 @@ pub(crate) struct Export {
     /// Write a NIR graph of a spiking network that is trained, or converted with `--grid none`.
     #[arg(long, value_name = "FILE", group = "format")]
     pub(crate) nir: Option<PathBuf>,
+    /// Write a program for small devices, which `snn-edge` runs from flash without allocating, of a
+    /// network on the grid; prints the memory that it takes.
+    #[arg(long, value_name = "FILE", group = "format")]
+    pub(crate) edge: Option<PathBuf>,
     /// Duration of a time step in the NIR graph, in seconds [default: 1e-4].
     #[arg(long, value_name = "SECONDS", requires = "nir")]
     pub(crate) dt: Option<f64>,

@@ -76,12 +76,14 @@ pub(crate) enum Command {
     /// taken over ends with 2 and a list.
     #[command(after_help = "JSON: `out`, `bytes`, `report`.")]
     Import(Import),
-    /// Write a network for another framework: PyTorch, ONNX, NIR.
+    /// Write a network for another framework, PyTorch, ONNX or NIR, or for a small device.
     ///
     /// Of a network on the grid PyTorch and ONNX get the same integers, so that anybody can check a
     /// conversion without this project. What cannot be expressed exactly is refused by node.
-    #[command(after_help = "JSON: `written` (each `format`, `out`, `bytes`), and `nir` \
-                            (`primitives`, `dt`, `time_steps`, `discretisation`, `notes`).")]
+    #[command(after_help = "JSON: `written` (each `format`, `out`, `bytes`), `nir` \
+                            (`primitives`, `dt`, `time_steps`, `discretisation`, `notes`), \
+                            and `edge` (`flash`, `image`, `frames` and `stream`: bytes of \
+                            flash, and of RAM by the way it runs).")]
     Export(Export),
     /// Put quantised ReLUs in the place of the ReLUs of a trained network, by what they yield on
     /// training samples. Nothing is trained.

@@ -178,6 +178,37 @@ fn a_grid_goes_to_pytorch_and_onnx() {
     }
     assert!(stderr(&export().assert().code(2)).contains("--force"));
     export().arg("--force").assert().success();
+    // A program for devices, with the memory that it takes; it gives the bits of the deployment.
+    let edge = folder.join("program.snne");
+    let program = || {
+        let mut command = snn();
+        command.arg("export").arg(&shared().model).arg("--edge").arg(&edge);
+        command
+    };
+    let told = json(&program().arg("--json").assert().success());
+    let size = usize::try_from(std::fs::metadata(&edge).unwrap().len()).unwrap();
+    assert_eq!(told["edge"]["flash"], size, "{told}");
+    assert!(told["edge"]["image"].as_u64() <= told["edge"]["stream"].as_u64(), "{told}");
+    assert!(stderr(&program().assert().code(2)).contains("--force"));
+    let text = stdout(&program().arg("--force").assert().success());
+    assert!(text.contains("flash:") && text.contains("RAM:"), "{text}");
+    let bytes = std::fs::read(&edge).unwrap();
+    let program = snn_edge::Program::new(&bytes).unwrap();
+    let words = program.memory(snn_edge::Mode::Image);
+    let mut buffer = vec![0; words];
+    let mut engine = snn_edge::Engine::new(program, snn_edge::Mode::Image, &mut buffer).unwrap();
+    let image: Vec<u8> = (0..program.input_size()).map(|i| (i * 37 % 256) as u8).collect();
+    let scores = engine.run(&image).unwrap();
+    let found: Vec<i64> = (0..program.classes()).map(|class| scores.get(class).unwrap()).collect();
+    let deployment = snn_runtime::Deployment::load(&shared().model).unwrap();
+    let expected = deployment
+        .with_session(|session| session.run(&image).unwrap().integers().unwrap().to_vec());
+    assert_eq!(found, expected);
+    // A network that is not on the grid is no program.
+    let trained = shared().run.join("model.safetensors");
+    let mut refused = snn();
+    refused.arg("export").arg(&trained).arg("--edge").arg(folder.join("none.snne"));
+    assert!(stderr(&refused.assert().code(2)).contains("convert"));
     // What a grid is, NIR cannot say.
     let mut nir = snn();
     nir.arg("export").arg(&shared().model).arg("--nir").arg(folder.join("grid.nir"));

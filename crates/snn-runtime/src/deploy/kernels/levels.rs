@@ -51,8 +51,8 @@ pub(crate) struct Line {
 const FEWEST: usize = 16;
 /// Halvings of the range of slopes: more than the bits of a threshold.
 const HALVINGS: usize = 48;
-/// 1.5·2⁵²: added to a small number it leaves that number, rounded, in the lowest bits. A conversion
-/// of f64 to integers that saturates, as Rust's does, is done lane by lane.
+/// 1.5·2⁵²: added to a small number it leaves that number, rounded, in the lowest bits. A
+/// conversion of f64 to integers that saturates, as Rust's does, is done lane by lane.
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
 
 /// The level of a current on a line.
@@ -82,8 +82,8 @@ impl Line {
     }
 }
 
-/// `a` and `b` by which the level of `θ_k` is at least k and that of `θ_k − 1` is below k, for all k
-/// from 1, as f64 computes them. Levels ascend in J, so that what holds next to each threshold
+/// `a` and `b` by which the level of `θ_k` is at least k and that of `θ_k − 1` is below k, for all
+/// k from 1, as f64 computes them. Levels ascend in J, so that what holds next to each threshold
 /// holds everywhere.
 fn line(thresholds: &[f64]) -> Option<(f64, f64)> {
     let (first, last) = (thresholds.first()?, thresholds.last()?);
