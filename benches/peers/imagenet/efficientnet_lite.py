@@ -167,6 +167,7 @@ def times(options, peer, pictures, size):
 
 def main():
     options = arguments()
+    begun_at = commit()
     model = snn.Model(options.model)
     size = model.input_shape[-1]
     pictures = listed(options.pictures / "val")
@@ -197,7 +198,7 @@ def main():
     measured |= {
         "processor": processor(),
         "cores": os.cpu_count(),
-        "commit": commit(),
+        "commit": begun_at,
         "versions": {
             "snn": importlib.metadata.version("snn"),
             "torch": torch.__version__,
