@@ -8,6 +8,7 @@ use crate::deploy::events::step_tree::{LISTS, Lists, Members, STEPS};
 use crate::deploy::kernels::emit;
 #[cfg(target_arch = "x86_64")]
 use crate::deploy::kernels::vectors::{Compress, LEVELS};
+use crate::deploy::kernels::vectors::{Flags, OFFSETS};
 use crate::deploy::size::product;
 use snn_simd::Available;
 use std::ops::Range;
@@ -560,22 +561,12 @@ impl LineMut<'_> {
 
     /// As [`LineMut::push_bits`], of 32 bits.
     #[inline(always)]
-    pub(crate) fn push_word(&mut self, word: u32, base: usize) {
-        let bytes = word.to_le_bytes();
-        let Some(slots) = self.entries[self.length..].first_chunk_mut::<32>() else {
-            let each = bytes.into_iter().zip((base..).step_by(8));
+    pub(crate) fn push_word<V: Flags>(&mut self, word: u32, base: usize) {
+        let Some(slots) = self.entries[self.length..].first_chunk_mut() else {
+            let each = word.to_le_bytes().into_iter().zip((base..).step_by(8));
             return each.for_each(|(bits, base)| self.push_bits(bits, base));
         };
-        let mut count = 0;
-        for (i, bits) in bytes.into_iter().enumerate() {
-            let base = entry(base.wrapping_add(i.wrapping_mul(8)));
-            let offsets = &OFFSETS[usize::from(bits)];
-            // As below: 8 slots are there behind as many as 24 that are filled.
-            let slots = slots[count..][..8].iter_mut().zip(offsets);
-            slots.for_each(|(slot, &offset)| *slot = base.wrapping_add(u32::from(offset)));
-            count = count.wrapping_add(bits.count_ones() as usize);
-        }
-        self.length = self.length.wrapping_add(count);
+        self.length = self.length.wrapping_add(V::places(word, entry(base), slots));
     }
 
     /// Events of level one at the positions of the bits, counted from `base`.
@@ -598,26 +589,6 @@ impl LineMut<'_> {
         self.length = self.length.wrapping_add(bits.count_ones() as usize);
     }
 }
-
-/// Positions of the set bits of every byte.
-const OFFSETS: [[u8; 8]; 256] = {
-    let mut table = [[0; 8]; 256];
-    let mut byte = 0_u8;
-    loop {
-        let (mut bit, mut found) = (0, 0);
-        while bit < 8 {
-            if byte >> bit & 1 == 1 {
-                table[byte as usize][found] = bit;
-                found += 1;
-            }
-            bit += 1;
-        }
-        if byte == u8::MAX {
-            break table;
-        }
-        byte += 1;
-    }
-};
 
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "a model has at most 2²⁶ values")]

@@ -10,7 +10,7 @@ use snn_simd::compiled;
 compiled! {
     /// Fills a line from flags, one a channel, that are 0 or 1.
     pub(crate) fn spikes(flags: &[u8], channels: usize, line: &mut LineMut<'_>) =
-        push_spikes::<Portable>, spikes_with_avx2, spikes_with_avx2;
+        push_spikes::<Portable>, spikes_with_avx2, spikes_with_avx512;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -19,15 +19,21 @@ fn spikes_with_avx2(flags: &[u8], channels: usize, line: &mut LineMut<'_>) {
     push_spikes::<Avx2>(flags, channels, line);
 }
 
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn spikes_with_avx512(flags: &[u8], channels: usize, line: &mut LineMut<'_>) {
+    push_spikes::<Avx512>(flags, channels, line);
+}
+
 #[inline(always)]
 fn push_spikes<V: Flags>(flags: &[u8], channels: usize, line: &mut LineMut<'_>) {
-    push(flags, channels, line, V::bits, |flag| flag);
+    push::<V>(flags, channels, line, V::bits, |flag| flag);
 }
 
 compiled! {
     /// Fills a line from the steps at which each channel is active: those that are in a list.
     pub(crate) fn members(seen: &[u8], members: Members, channels: usize, line: &mut LineMut<'_>) =
-        push_members::<Portable>, members_with_avx2, members_with_avx2;
+        push_members::<Portable>, members_with_avx2, members_with_avx512;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -36,9 +42,15 @@ fn members_with_avx2(seen: &[u8], members: Members, channels: usize, line: &mut 
     push_members::<Avx2>(seen, members, channels, line);
 }
 
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn members_with_avx512(seen: &[u8], members: Members, channels: usize, line: &mut LineMut<'_>) {
+    push_members::<Avx512>(seen, members, channels, line);
+}
+
 #[inline(always)]
 fn push_members<V: Flags>(seen: &[u8], members: Members, channels: usize, line: &mut LineMut<'_>) {
-    push(
+    push::<V>(
         seen,
         channels,
         line,
@@ -49,7 +61,7 @@ fn push_members<V: Flags>(seen: &[u8], members: Members, channels: usize, line: 
 
 /// Fills a line from values, one a channel, that are made bits 32 or eight at a time.
 #[inline(always)]
-fn push(
+fn push<V: Flags>(
     values: &[u8],
     channels: usize,
     line: &mut LineMut<'_>,
@@ -61,7 +73,7 @@ fn push(
     for values in values.chunks_exact(channels) {
         let (words, rest) = values.as_chunks::<FLAGS>();
         for word in words {
-            filling.push_word(bits(word), base);
+            filling.push_word::<V>(bits(word), base);
             base = base.wrapping_add(FLAGS);
         }
         for_each_byte(rest, &flag, |bits, channel| {

@@ -25,6 +25,9 @@ pub(crate) struct Avx2;
 #[derive(Debug)]
 pub(crate) struct Avx512;
 
+/// Places that are counted from one on.
+const PLACES: [i32; LEVELS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
 impl Compress for Avx512 {
     #[inline(always)]
     fn compress(
@@ -33,7 +36,6 @@ impl Compress for Avx512 {
         entries: &mut [u32; LEVELS],
         payloads: &mut [i32; LEVELS],
     ) -> usize {
-        const PLACES: [i32; LEVELS] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
         // SAFETY: the machine has AVX-512 where this type is named; arrays of 64 bytes are vectors.
         unsafe {
             let levels = transmute::<[i32; LEVELS], __m512i>(*levels);
@@ -46,6 +48,39 @@ impl Compress for Avx512 {
                 transmute::<__m512i, [i32; LEVELS]>(_mm512_maskz_compress_epi32(active, levels));
             active.count_ones() as usize
         }
+    }
+}
+
+impl Flags for Avx512 {
+    #[inline(always)]
+    fn bits(flags: &[u8; FLAGS]) -> u32 {
+        Avx2::bits(flags)
+    }
+
+    #[inline(always)]
+    fn members(seen: &[u8; FLAGS], members: Members) -> u32 {
+        Avx2::members(seen, members)
+    }
+
+    #[inline(always)]
+    fn places(word: u32, first: u32, entries: &mut [u32; FLAGS]) -> usize {
+        let mut count = 0_usize;
+        for (half, first) in [(0, first), (16, first.wrapping_add(16))] {
+            #[expect(clippy::cast_possible_truncation, reason = "sixteen bits")]
+            let bits = (word >> half) as u16;
+            // Sixteen slots are there behind as many as 16 that are filled.
+            if let Some(slots) = entries[count..].first_chunk_mut::<LEVELS>() {
+                // SAFETY: the machine has AVX-512 where this type is named; arrays of 64 bytes are
+                // vectors.
+                *slots = unsafe {
+                    let places = transmute::<[i32; LEVELS], __m512i>(PLACES);
+                    let places = _mm512_add_epi32(places, _mm512_set1_epi32(first.cast_signed()));
+                    transmute::<__m512i, [u32; LEVELS]>(_mm512_maskz_compress_epi32(bits, places))
+                };
+            }
+            count = count.wrapping_add(bits.count_ones() as usize);
+        }
+        count
     }
 }
 
