@@ -197,7 +197,8 @@ fn a_grid_goes_to_pytorch_and_onnx() {
     let words = program.memory(snn_edge::Mode::Image);
     let mut buffer = vec![0; words];
     let mut engine = snn_edge::Engine::new(program, snn_edge::Mode::Image, &mut buffer).unwrap();
-    let image: Vec<u8> = (0..program.input_size()).map(|i| (i * 37 % 256) as u8).collect();
+    let pixel = |i: usize| i.to_le_bytes()[0].wrapping_mul(37);
+    let image: Vec<u8> = (0..program.input_size()).map(pixel).collect();
     let scores = engine.run(&image).unwrap();
     let found: Vec<i64> = (0..program.classes()).map(|class| scores.get(class).unwrap()).collect();
     let deployment = snn_runtime::Deployment::load(&shared().model).unwrap();

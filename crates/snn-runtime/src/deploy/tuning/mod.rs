@@ -197,8 +197,9 @@ mod tests {
         let mut shared = times(250);
         (shared.added[8], shared.events[8]) = (140, 220);
         assert_eq!(shared.break_even(), 150);
-        assert_eq!(times(250).at(150.0), [250.0, 250.0]);
-        assert_eq!(times(250).at(0.0), [100.0, 250.0]);
-        assert_eq!(times(250).at(1e9), [1100.0, 250.0]);
+        let at = |share| times(250).at(share).map(f64::to_bits);
+        assert_eq!(at(150.0), [250.0_f64, 250.0].map(f64::to_bits));
+        assert_eq!(at(0.0), [100.0_f64, 250.0].map(f64::to_bits));
+        assert_eq!(at(1e9), [1100.0_f64, 250.0].map(f64::to_bits));
     }
 }
