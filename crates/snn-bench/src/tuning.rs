@@ -10,14 +10,21 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Changes of kernels that make times of before worthless.
+const REVISION: u32 = 1;
+
 /// The file of one processor.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct Kept<L> {
     /// Name of the processor.
     processor: String,
-    /// Version of this program, whose kernels were measured.
+    /// Version of this program and revision of its kernels, which were measured.
     version: String,
-    layers: Tuning,
+    layers: L,
+}
+
+fn version() -> String {
+    format!("{}, kernels {REVISION}", env!("CARGO_PKG_VERSION"))
 }
 
 /// The file of this processor, where there is a place for it.
@@ -31,7 +38,7 @@ pub(crate) fn file() -> Result<PathBuf> {
 }
 
 fn named() -> String {
-    processor().unwrap_or_else(|| "unknown processor".into())
+    processor().unwrap_or_else(|| format!("unknown {} processor", env::consts::ARCH))
 }
 
 /// The folder of the cache: `SNN_CACHE_DIR`, `$XDG_CACHE_HOME/snn` or `~/.cache/snn`.
@@ -39,10 +46,12 @@ fn cache() -> Result<PathBuf> {
     let set = |name| env::var_os(name).filter(|value: &OsString| !value.is_empty());
     let xdg = || set("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || set("HOME").map(|home| Path::new(&home).join(".cache"));
-    let cache = set("SNN_CACHE_DIR").map(PathBuf::from);
-    cache
-        .or_else(|| xdg().or_else(home).map(|cache| cache.join("snn")))
-        .context("there is no place for the cache: set SNN_CACHE_DIR (neither it nor HOME is set)")
+    if let Some(own) = set("SNN_CACHE_DIR") {
+        return std::path::absolute(&own)
+            .with_context(|| format!("SNN_CACHE_DIR={} is not a path", own.display()));
+    }
+    let cache = xdg().or_else(home).map(|cache| cache.join("snn"));
+    cache.context("there is no place for the cache: set SNN_CACHE_DIR (neither it nor HOME is set)")
 }
 
 /// What was measured on this processor by this version; nothing where there is no such file.
@@ -51,22 +60,27 @@ pub(crate) fn load() -> Result<Tuning> {
     if !path.is_file() {
         return Ok(Tuning::default());
     }
-    let kept: Kept = serde_json::from_str(&fs_err::read_to_string(&path)?).with_context(|| {
-        format!("{}: expected what `snn tune` writes; remove it and tune again", path.display())
-    })?;
-    let is_ours = kept.version == env!("CARGO_PKG_VERSION") && kept.processor == named();
-    Ok(if is_ours { kept.layers } else { Tuning::default() })
+    let damaged = || {
+        format!(
+            "{}: expected what `snn tune` writes; `snn tune --force` replaces it",
+            path.display()
+        )
+    };
+    let text = fs_err::read_to_string(&path)?;
+    let kept: Kept<serde_json::Value> = serde_json::from_str(&text).with_context(damaged)?;
+    // Times of another version may have another form.
+    if kept.version != version() || kept.processor != named() {
+        return Ok(Tuning::default());
+    }
+    serde_json::from_value(kept.layers).with_context(damaged)
 }
 
-/// Keeps it; says where.
-pub(crate) fn save(layers: Tuning) -> Result<PathBuf> {
-    let path = file()?;
-    let version = env!("CARGO_PKG_VERSION").into();
-    let kept = Kept { processor: named(), version, layers };
+/// Keeps it.
+pub(crate) fn save(layers: Tuning) -> Result<()> {
+    let kept = Kept { processor: named(), version: version(), layers };
     let mut text = serde_json::to_string(&kept)?;
     text.push('\n');
-    files::write(&path, text.as_bytes(), true)?;
-    Ok(path)
+    files::write(&file()?, text.as_bytes(), true)
 }
 
 /// How models are deployed: by what was measured on this machine, if something was.

@@ -24,8 +24,9 @@ pub struct Remainder {
     /// Nodes whose bias (of a batch norm, mean) took it up.
     pub taken_up_by: Vec<String>,
     /// Upper bound of what remains in a current at the border, where a convolution reads zero
-    /// padding: the largest `Σ |w|·|d_c|` over the taps that may lie in the padding; 0 where none
-    /// does, or no mean was rounded.
+    /// padding: the largest `|κ|·Σ |w|·|d_c|` over the taps that may lie in the padding, κ the
+    /// factor of a batch norm that alone reads the layer; 0 where no tap does, or no mean was
+    /// rounded.
     pub at_border: f64,
 }
 
@@ -100,13 +101,10 @@ pub fn integer_pixels(model: &Model) -> Result<Option<(Model, String, Remainder)
     };
     let Some((name, norm)) = sole_norm(model.graph(), &input) else { return Ok(None) };
     let (mut signature, mut weights) = model.clone().into_parts();
-    let part = |part| snn_ir::weights::real(model.weights(), &name, part);
-    let deviation = part("running_var")?.mapv(|variance| (variance + norm.eps).sqrt());
-    let factor = if norm.scale { part("weight")? / &deviation } else { 1.0 / &deviation };
+    let (factor, added) = factors(&weights, &name, norm)?;
     if factor.iter().any(|factor| !(*factor > 0.0 && factor.is_finite())) {
         return Ok(None);
     }
-    let added = part("bias")? - part("running_mean")? * &factor;
     let Preprocessing { mean, std } = &signature.preprocessing;
     let (mut means, mut stds, mut offset) = (Vec::new(), Vec::new(), Vec::new());
     for (((mean, std), factor), added) in mean.iter().zip(std).zip(&factor).zip(&added) {
@@ -185,9 +183,15 @@ pub fn take_up(graph: &mut Graph, weights: &mut Weights, offset: &[f64]) -> Resu
         match &node.op {
             Op::Conv(conv) => {
                 let padded = conv.padding.iter().any(|p| *p > 0);
-                let (shift, at_border) = shift(weights, &name, conv.groups, &from)?;
+                let (shift, most) = shift(weights, &name, conv.groups, &from)?;
                 if padded {
-                    remainder.at_border = remainder.at_border.max(at_border);
+                    let factors = match sole_norm(graph, &name) {
+                        Some((norm, attributes)) => factors(weights, &norm, attributes)?.0,
+                        None => Array1::ones(most.len()).into_dyn(),
+                    };
+                    let bounds =
+                        most.iter().zip(&factors).map(|(most, factor)| most * factor.abs());
+                    remainder.at_border = bounds.fold(remainder.at_border, f64::max);
                 }
                 remainder.taken_up_by.push(add(graph, weights, index, &shift)?);
             }
@@ -223,21 +227,33 @@ fn real(weights: &Weights, name: &str) -> Result<ArrayD<f64>> {
     Ok(snn_ir::weights::get(weights, name)?.to_f64())
 }
 
-/// `Σ w·d` of each output of a synapse, and the largest `Σ |w|·|d|`.
-fn shift(weights: &Weights, node: &str, groups: usize, offset: &[f64]) -> Result<(Vec<f64>, f64)> {
+/// `κ = γ/√(σ² + ε)` of each channel of a batch norm, and what it adds: `β − κ·μ`.
+fn factors(weights: &Weights, norm: &str, attributes: Norm) -> Result<(ArrayD<f64>, ArrayD<f64>)> {
+    let part = |part| snn_ir::weights::real(weights, norm, part);
+    let deviation = part("running_var")?.mapv(|variance| (variance + attributes.eps).sqrt());
+    let factor = if attributes.scale { part("weight")? / &deviation } else { 1.0 / &deviation };
+    let added = part("bias")? - part("running_mean")? * &factor;
+    Ok((factor, added))
+}
+
+/// `Σ w·d` of each output of a synapse, and its `Σ |w|·|d|`.
+fn shift(
+    weights: &Weights,
+    node: &str,
+    groups: usize,
+    offset: &[f64],
+) -> Result<(Vec<f64>, Vec<f64>)> {
     let weight = real(weights, &format!("{node}.weight"))?;
     let outputs = weight.shape()[0];
-    let (mut shift, mut largest) = (vec![0.0; outputs], 0.0_f64);
+    let (mut shift, mut most) = (vec![0.0; outputs], vec![0.0; outputs]);
     for (o, row) in weight.axis_iter(Axis(0)).enumerate() {
         let first = o / (outputs / groups) * row.shape()[0];
-        let mut most = 0.0;
         for (c, taps) in row.axis_iter(Axis(0)).enumerate() {
             shift[o] += taps.sum() * offset[first + c];
-            most += taps.mapv(f64::abs).sum() * offset[first + c].abs();
+            most[o] += taps.mapv(f64::abs).sum() * offset[first + c].abs();
         }
-        largest = largest.max(most);
     }
-    Ok((shift, largest))
+    Ok((shift, most))
 }
 
 /// Adds to what a layer yields, and gives the name of the node that does it.

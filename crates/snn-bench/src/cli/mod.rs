@@ -171,13 +171,13 @@ pub(crate) enum Command {
                       `classes`, `nodes`, of a \
                       converted model `conversion`, of one that can be deployed `deployment`, \
                       of a run `config` and `result`, and with --times `times` (each `node`, \
-                      `active` (percent of its inputs), `measured` and `predicted` (µs)).")]
+                      `additions` (percent of its inputs), `measured` and `predicted` (µs)).")]
     Inspect(Inspect),
     /// Measure how long the layers of a converted model take on this machine, through events and as
     /// dense products, so that each runs in its faster form. No bit of a result changes.
     ///
     /// A layer takes some hundredths of a second. Times are kept for this processor in the cache
-    /// (`SNN_CACHE_DIR`, else `~/.cache/snn`), and all commands that deploy a model take them from
+    /// (`SNN_CACHE_DIR`, else `$XDG_CACHE_HOME/snn` or `~/.cache/snn`), and all commands that deploy a model take them from
     /// there; layers that were not measured go by a model of costs. Best on a quiet machine.
     #[command(after_help = "JSON: `file`, `instruction_set`, `measured`, `models` (each `model`, \
                       `layers`: `break_even`, `node`, `time_steps`, `layer`, `added`, `events`, \

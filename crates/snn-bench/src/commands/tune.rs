@@ -38,8 +38,10 @@ struct TunedLayer {
 
 pub(crate) fn run(arguments: &Tune, json: bool) -> Result<Outcome> {
     // A place to keep them is there before anything is measured.
-    tuning::file()?;
-    let mut tuning = if arguments.force { Tuning::default() } else { tuning::load()? };
+    let file = tuning::file()?;
+    // A file that cannot be read is what --force replaces.
+    let kept = if arguments.force { tuning::load().unwrap_or_default() } else { tuning::load()? };
+    let mut tuning = if arguments.force { Tuning::default() } else { kept.clone() };
     let (set, mut measured, mut models) = (InstructionSet::best(), 0, Vec::new());
     for path in &arguments.models {
         let model = files::converted(path)?;
@@ -47,8 +49,10 @@ pub(crate) fn run(arguments: &Tune, json: bool) -> Result<Outcome> {
         let layers = tuning.of_model(&model, set)?.into_iter();
         let layers = layers.map(|layer| TunedLayer { break_even: layer.times.break_even(), layer });
         models.push(TunedModel { model: path, layers: layers.collect() });
+        let mut all = kept.clone();
+        all.merge(tuning.clone());
+        tuning::save(all)?;
     }
-    let file = tuning::save(tuning)?;
     let tuned = Tuned { file, instruction_set: set.label(), measured, models };
     if json {
         print_json(&tuned)?;
@@ -78,8 +82,8 @@ fn print(tuned: &Tuned<'_>) -> Result<()> {
     }
     let Tuned { measured, file, .. } = tuned;
     output::line(format_args!(
-        "{measured} layers measured, the others were known; kept in {}, for `snn infer` and all \
-         commands that deploy",
+        "{measured} layers measured now; times are kept in {}, for `snn infer` and all commands \
+         that deploy. Layers of one form are not listed.",
         file.display()
     ))
 }

@@ -19,7 +19,8 @@ pub enum Refusal {
     /// A batch norm reads the image.
     #[error(
         "it reads the image itself, and events are of integer pixels; `snn quantise` moves it into \
-         the layers that read it, and so does `snn import --round-means`"
+         the layers that read it where it alone reads the image and all its factors κ are \
+         positive, and `snn import --round-means` makes none"
     )]
     NormOfImage,
     /// The layer before a batch norm has other readers.

@@ -124,6 +124,33 @@ fn a_rounded_mean_changes_nothing_without_padding() {
     }
 }
 
+/// The bound at a border is one of currents, those behind a batch norm too: nothing differs by more,
+/// and something by a good part of it.
+#[test]
+fn currents_at_the_border_differ_by_no_more_than_the_bound() {
+    for norm in [false, true] {
+        let mut net = GraphBuilder::new([2, 6, 6]);
+        net.conv("a", Conv::square(3, 3, 1));
+        if norm {
+            net.norm("a.bn");
+        }
+        net.flatten("f");
+        let graph = net.build().unwrap();
+        let mut plain = weights(&graph);
+        if norm {
+            let factors = Array1::from_vec(vec![8.0, -9.0, 1.0]);
+            plain.insert("a.bn.weight".into(), factors.into());
+        }
+        let exact = logits(&exact(graph.clone(), plain.clone()));
+        let (mut taken, mut changed) = (graph, plain);
+        let remainder = take_up(&mut taken, &mut changed, &offset()).unwrap();
+        let found = logits(&model(taken, changed, integer_means(), STD.into()));
+        let apart = exact.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let bound = remainder.at_border;
+        assert!(apart <= bound + 1e-12 && apart > 0.2 * bound, "{apart} of {bound}");
+    }
+}
+
 /// A network whose first layer reads padding, with and without a bias or a batch norm.
 fn padded() -> [Graph; 3] {
     let build = |bias: bool, norm: bool| {

@@ -127,6 +127,44 @@ fn what_is_measured_decides_and_changes_no_bit() {
     }
 }
 
+/// What a layer adds through events: every active input, but where macro-steps share additions.
+#[test]
+fn additions_are_counted_less_what_steps_share() {
+    const T: usize = 4;
+    for (outputs, shared) in [(16, 1), (64, T as u64)] {
+        let (mut graph, mut weights) = (Graph::default(), Weights::new());
+        let ones = |count| Array1::<i32>::ones(count);
+        graph.push("image", Op::Input { shape: vec![8, 6, 6] }, &[]);
+        graph.push("stem", Op::Scale, &["image"]);
+        let source = Site::GridQuantRelu { levels: 1 };
+        graph.push("in", Op::Activation { site: source, code: Some(Code::Graded) }, &["stem"]);
+        graph.push("conv", Op::Conv(Conv::square(outputs, 3, 1)), &["in"]);
+        let last = spiking(&mut graph, &mut weights, "conv", outputs);
+        graph.push("pool", Op::GlobalPool { pool: PoolKind::Sum }, &[&last]);
+        graph.push("scores", Op::Scale, &["pool"]);
+        graph.push("head", Op::TimeMean, &["scores"]);
+        weights.insert("stem.weight".into(), ones(8).into());
+        weights.insert("in.thresholds".into(), ndarray::Array2::<i32>::ones((1, 8)).into());
+        let kernel = ArrayD::from_elem(IxDyn(&[outputs, 8, 3, 3]), 1_i8);
+        weights.insert("conv.weight".into(), kernel.into());
+        weights.insert("scores.weight".into(), ones(outputs).into());
+        let pixels = Preprocessing::new(vec![0; 8], vec![1.0; 8]);
+        let signature = Signature::new(Form::Grid { logit_unit: 1.0 }, graph, T, pixels);
+        let model = Model::new(signature, weights);
+        let options = Options { kernels: Kernels::Events, statistics: true, ..Options::default() };
+        let mut session = Deployment::new(&model, &options).unwrap().session();
+        // All inputs are active at all macro-steps, which are frames.
+        session.run_frames(&vec![1_u8; T * 8 * 36]).unwrap();
+        let node = session.statistics().iter().find(|node| node.node == last).unwrap();
+        assert_eq!(node.added * shared, node.inputs, "{outputs} outputs");
+        session.reset_statistics();
+        session.run_frames(&vec![0_u8; T * 8 * 36]).unwrap();
+        let node = session.statistics().iter().find(|node| node.node == last).unwrap();
+        assert_eq!(node.added, 0);
+        assert!(node.inputs >= (T * 8 * 36) as u64);
+    }
+}
+
 #[test]
 fn forced_kernels_ask_no_times_and_other_models_have_none() {
     let mut tuning = Tuning::default();

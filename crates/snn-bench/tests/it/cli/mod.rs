@@ -41,6 +41,9 @@ neuron = { surrogate = { kind = "rectangle", width = 1.0 } }
 fn snn() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_snn"));
     command.env("OMP_NUM_THREADS", "1");
+    // Without what `snn tune` measured for the caller.
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache-without-times");
+    command.env("SNN_CACHE_DIR", cache);
     for name in ["SNN_DATA", "NO_COLOR", "CLICOLOR_FORCE", "WORLD_SIZE"] {
         command.env_remove(name);
     }

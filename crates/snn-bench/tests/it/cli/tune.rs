@@ -29,8 +29,29 @@ fn what_is_measured_is_kept_and_predicts_what_a_node_takes() {
     assert!(file.starts_with(&cache), "{}", file.display());
     let again = stdout(&snn().arg("tune").arg(model).assert().success());
     assert!(again.contains("0 layers measured"), "{again}");
+    // Times of other models stay where some are measured again.
+    let before: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let mut others = before.clone();
+    others["layers"]["another layer"] =
+        before["layers"].as_object().unwrap().values().next().unwrap().clone();
+    std::fs::write(&file, others.to_string()).unwrap();
     let forced = json(&snn().args(["tune", "--force", "--json"]).arg(model).assert().success());
     assert_eq!(forced["measured"].as_u64().unwrap(), measured);
+    let after: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert!(after["layers"]["another layer"].is_object(), "{after}");
+    // Those of another version count as nothing, whatever their form.
+    let mut older = before.clone();
+    (older["version"], older["layers"]) = ("0.0.1".into(), 7.into());
+    std::fs::write(&file, older.to_string()).unwrap();
+    snn()
+        .arg("infer")
+        .arg(model)
+        .args(["--dataset", "shapes10", "--limit", "1"])
+        .assert()
+        .success();
+    std::fs::write(&file, before.to_string()).unwrap();
 
     // The same integers, whatever was measured.
     let infer = |command: &mut Command| {

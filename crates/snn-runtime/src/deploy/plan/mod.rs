@@ -163,6 +163,10 @@ pub(crate) struct Plan<N: Number> {
     pub(crate) currents: Vec<usize>,
 }
 
+fn has_delays(model: &Model) -> bool {
+    model.graph().nodes.iter().any(|node| matches!(node.op, Op::Delay { .. }))
+}
+
 struct Compiler<'m> {
     model: &'m Model,
     steps_at_once: usize,
@@ -186,7 +190,7 @@ impl<N: Number> Plan<N> {
         let (resolved, streams) = (checked.resolved(), checked.streams()?);
         check_size(model.graph(), resolved)?;
         let fused = fused(model, resolved, streams);
-        let has_delays = model.graph().nodes.iter().any(|node| matches!(node.op, Op::Delay { .. }));
+        let has_delays = has_delays(model);
         let steps_at_once = if has_delays { 1 } else { model.time_steps() };
         let compiler = Compiler {
             model,
@@ -235,6 +239,8 @@ impl<N: Number> Plan<N> {
             instruction_set,
         };
         let mut layers = Vec::new();
+        // Delays need one macro-step after another.
+        let delayed = has_delays(model);
         for (index, node) in model.graph().nodes.iter().enumerate() {
             let conv = match &node.op {
                 Op::Conv(conv) => conv,
@@ -243,7 +249,7 @@ impl<N: Number> Plan<N> {
             };
             // A stream has one macro-step at a time, and so has what does not vary; but where the
             // image is frames, everything varies.
-            for steps in [1, steps].into_iter().take(1 + usize::from(steps > 1)) {
+            for steps in [1, steps].into_iter().take(1 + usize::from(steps > 1 && !delayed)) {
                 layers.extend(compiler.layer(index, conv, steps).map(|layer| (index, layer)));
             }
         }
@@ -633,11 +639,12 @@ impl Compiler<'_> {
         Ok(Connection::Packed(Box::new(rows), dense.map(Box::new)))
     }
 
-    /// What the time of a synapse that reads events depends on; `None` where levels are negative
-    /// or too large for a dense form.
+    /// What the time of a synapse that reads events depends on; `None` where it has no dense form:
+    /// levels are negative or too large, or channels share kernels in groups.
     fn layer(&self, index: usize, conv: &Conv, steps: usize) -> Option<Layer> {
         let from = self.resolved.nodes[index].inputs[0];
-        if self.streams.kinds[from] != Kind::Events || self.is_signed(from) {
+        let has_dense_form = conv.groups == 1 || conv.groups == conv.channels;
+        if self.streams.kinds[from] != Kind::Events || self.is_signed(from) || !has_dense_form {
             return None;
         }
         let level = self.streams.bounds[from].iter().fold(1.0_f64, |a, b| a.max(*b));

@@ -88,9 +88,10 @@ pub struct NodeStatistics {
     pub values: u64,
     /// Inputs whose weights a layer adds through events: fewer than are active where several
     /// macro-steps share additions. Counted of the first layer that the node sums up, whichever
-    /// form it runs in.
+    /// form it runs in, for each tile of image rows that is worked on at once; tiles of a
+    /// convolution have image rows in common.
     pub added: u64,
-    /// Inputs that it has.
+    /// Inputs that these tiles have.
     pub inputs: u64,
 }
 
@@ -349,7 +350,7 @@ impl<N: Number> Run<'_, N> {
             statistics.values += (extent.rows * extent.steps * extent.width()) as u64;
         }
         let node = &self.plan.nodes[index];
-        let Some(Operation::Stage(Stage { incoming, .. })) = &node.step else { return };
+        let Some(Operation::Stage(Stage { incoming, tile, .. })) = &node.step else { return };
         let Some(Incoming { node: from, connection }) = incoming.first() else { return };
         let weights = match connection {
             Connection::Packed(weights, _) => Some(weights),
@@ -358,11 +359,20 @@ impl<N: Number> Run<'_, N> {
         };
         let events = self.arena.events(*from);
         let Extent { rows, steps, .. } = events.extent;
-        let active = events.count(0..rows, steps);
-        let added = weights
-            .map_or(active, |weights| weights.added(0..node.extent.rows, events, (steps, active)));
-        statistics.added += added as u64;
-        statistics.inputs += (rows * steps * events.extent.width()) as u64;
+        let width = steps * events.extent.width();
+        let Some(weights) = weights else {
+            statistics.added += events.count(0..rows, steps) as u64;
+            statistics.inputs += (rows * width) as u64;
+            return;
+        };
+        // Whether additions are shared is a question of each tile of rows.
+        for begin in (0..node.extent.rows).step_by(*tile) {
+            let outputs = begin..node.extent.rows.min(begin + tile);
+            let read = weights.vertical.read(outputs.clone());
+            let active = events.count(read.clone(), steps);
+            statistics.added += weights.added(outputs, events, (steps, active)) as u64;
+            statistics.inputs += (read.len() * width) as u64;
+        }
     }
 
     fn extent(&self, index: usize) -> Extent {

@@ -27,39 +27,52 @@ pub struct LayerTimes {
 }
 
 impl LayerTimes {
-    /// Inputs whose weights are added, of a thousand, from which on the dense product takes less
-    /// time: where lines between what was measured cross for the last time; 1000 where it never
-    /// does.
+    /// Inputs whose weights are added, of a thousand, from which on the dense product is taken: the
+    /// split of what was measured that loses least; 1000 where it never pays.
     pub fn break_even(&self) -> usize {
-        let times = self.events.iter().zip(self.dense);
-        let gains = times.map(|(&events, dense)| events as f64 - dense as f64);
-        let mut gains: Vec<(f64, f64)> = self.added.map(f64::from).into_iter().zip(gains).collect();
-        gains.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-        let Some(last) = gains.iter().rposition(|(_, gain)| *gain <= 0.0) else { return 0 };
-        let Some(&(high, after)) = gains.get(last + 1) else { return ALL };
-        let (low, before) = gains[last];
-        let crossing = low + (high - low) * -before / (after - before);
+        // What a dense product gains, by what events add.
+        let gains = self.points().map(|(added, [events, dense])| (added, events - dense));
+        let (mut best, mut split, mut sum) = (0.0, 0, 0.0);
+        for (index, (_, gain)) in gains.iter().enumerate() {
+            sum += gain;
+            if sum < best {
+                (best, split) = (sum, index + 1);
+            }
+        }
+        if split == 0 {
+            return 0;
+        }
+        let Some(&(high, after)) = gains.get(split) else { return ALL };
+        let (low, before) = gains[split - 1];
+        // Where the line between the two crosses zero.
+        let part = if after > before { (-before / (after - before)).clamp(0.0, 1.0) } else { 1.0 };
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "between two of the shares"
         )]
-        let crossing = crossing.ceil() as usize;
+        let crossing = (low + (high - low) * part).ceil() as usize;
         crossing
     }
 
-    /// Nanoseconds through events and as a dense product where so many of a thousand inputs are
-    /// active: on the line between what was measured.
-    pub fn at(&self, share: f64) -> [f64; 2] {
-        let share = share.clamp(0.0, ALL as f64);
-        let next = SHARES.iter().position(|s| f64::from(*s) >= share).unwrap_or(SHARES.len() - 1);
-        let last = next.saturating_sub(1);
-        let [low, high] = [SHARES[last], SHARES[next]].map(f64::from);
-        let part = if high > low { (share - low) / (high - low) } else { 0.0 };
-        [self.events, self.dense].map(|times| {
-            let [low, high] = [times[last], times[next]].map(|time| time as f64);
-            low + part * (high - low)
-        })
+    /// Nanoseconds through events and as a dense product where so many of a thousand inputs have
+    /// their weights added: on the line between what was measured.
+    pub fn at(&self, added: f64) -> [f64; 2] {
+        let points = self.points();
+        let next = points.iter().position(|(x, _)| *x >= added).unwrap_or(points.len() - 1);
+        let ((low, before), (high, after)) = (points[next.saturating_sub(1)], points[next]);
+        let part = if high > low { ((added - low) / (high - low)).clamp(0.0, 1.0) } else { 0.0 };
+        [0, 1].map(|form| before[form] + part * (after[form] - before[form]))
+    }
+
+    /// What was measured, `(added, [events, dense])`, in ascending order of what is added.
+    fn points(&self) -> [(f64, [f64; 2]); SHARES.len()] {
+        let mut points = std::array::from_fn(|index| {
+            let times = [self.events[index], self.dense[index]];
+            (f64::from(self.added[index]), times.map(|time| time as f64))
+        });
+        points.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        points
     }
 }
 
@@ -189,9 +202,11 @@ mod tests {
         assert_eq!(times(1099).break_even(), 999);
         assert_eq!(times(1100).break_even(), 1000);
         assert_eq!(times(5000).break_even(), 1000);
-        // Of two crossings the last one counts: a dense product must pay from there on.
+        // One noisy place does not decide.
         let mut noisy = times(250);
         noisy.events[1] = 260;
+        assert_eq!(noisy.break_even(), 150);
+        noisy.events[8] = 240;
         assert_eq!(noisy.break_even(), 150);
         // Where additions are shared, what is active all the time costs little.
         let mut shared = times(250);
@@ -201,5 +216,7 @@ mod tests {
         assert_eq!(at(150.0), [250.0_f64, 250.0].map(f64::to_bits));
         assert_eq!(at(0.0), [100.0_f64, 250.0].map(f64::to_bits));
         assert_eq!(at(1e9), [1100.0_f64, 250.0].map(f64::to_bits));
+        // Times go by what is added, not by what is active.
+        assert_eq!(shared.at(140.0).map(f64::to_bits), [220.0_f64, 250.0].map(f64::to_bits));
     }
 }
