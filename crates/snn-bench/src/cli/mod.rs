@@ -177,8 +177,9 @@ pub(crate) enum Command {
     /// dense products, so that each runs in its faster form. No bit of a result changes.
     ///
     /// A layer takes some hundredths of a second. Times are kept for this processor in the cache
-    /// (`SNN_CACHE_DIR`, else `$XDG_CACHE_HOME/snn` or `~/.cache/snn`), and all commands that deploy a model take them from
-    /// there; layers that were not measured go by a model of costs. Best on a quiet machine.
+    /// (`SNN_CACHE_DIR`, else `$XDG_CACHE_HOME/snn` or `~/.cache/snn`), and all commands that
+    /// deploy a model take them from there; layers that were not measured go by a model of costs.
+    /// Best on a quiet machine.
     #[command(after_help = "JSON: `file`, `instruction_set`, `measured`, `models` (each `model`, \
                       `layers`: `break_even`, `node`, `time_steps`, `layer`, `added`, `events`, \
                       `dense`; times in nanoseconds at 0, 2, 5, 10, 15, 25, 40, 60 and 100 % of \

@@ -124,8 +124,8 @@ fn a_rounded_mean_changes_nothing_without_padding() {
     }
 }
 
-/// The bound at a border is one of currents, those behind a batch norm too: nothing differs by more,
-/// and something by a good part of it.
+/// The bound at a border is one of currents, those behind a batch norm too: nothing differs by
+/// more, and something by a good part of it.
 #[test]
 fn currents_at_the_border_differ_by_no_more_than_the_bound() {
     for norm in [false, true] {

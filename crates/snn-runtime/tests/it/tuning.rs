@@ -154,11 +154,11 @@ fn additions_are_counted_less_what_steps_share() {
         let options = Options { kernels: Kernels::Events, statistics: true, ..Options::default() };
         let mut session = Deployment::new(&model, &options).unwrap().session();
         // All inputs are active at all macro-steps, which are frames.
-        session.run_frames(&vec![1_u8; T * 8 * 36]).unwrap();
+        session.run_frames(vec![1_u8; T * 8 * 36]).unwrap();
         let node = session.statistics().iter().find(|node| node.node == last).unwrap();
         assert_eq!(node.added * shared, node.inputs, "{outputs} outputs");
         session.reset_statistics();
-        session.run_frames(&vec![0_u8; T * 8 * 36]).unwrap();
+        session.run_frames(vec![0_u8; T * 8 * 36]).unwrap();
         let node = session.statistics().iter().find(|node| node.node == last).unwrap();
         assert_eq!(node.added, 0);
         assert!(node.inputs >= (T * 8 * 36) as u64);

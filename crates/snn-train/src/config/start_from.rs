@@ -108,8 +108,8 @@ impl StartFromConfig {
         {
             let expected = "weights that all have a place in the network".into();
             let advice = if is_norm_of_image(source, name) {
-                " (it is of a batch norm of the image; `snn quantise` moves that into the first layer, \
-                 and `snn import --round-means` makes none)"
+                " (it is of a batch norm of the image; `snn quantise` moves that into the first \
+                 layer, and `snn import --round-means` makes none)"
             } else {
                 ""
             };

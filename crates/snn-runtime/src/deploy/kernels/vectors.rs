@@ -64,8 +64,8 @@ pub(crate) trait Flags {
     /// Membership of sets of steps: whether they are in a list.
     fn members(seen: &[u8; FLAGS], members: Members) -> u32;
 
-    /// Writes the places of the set bits, counted from `first`; says how many there are. What stands
-    /// behind them is anything.
+    /// Writes the places of the set bits, counted from `first`; says how many there are. What
+    /// stands behind them is anything.
     #[inline(always)]
     fn places(word: u32, first: u32, entries: &mut [u32; FLAGS]) -> usize {
         let mut count = 0_usize;
