@@ -122,6 +122,9 @@ pub fn add_offset(
     offset: &[f64],
     round: bool,
 ) -> Result<Remainder> {
+    if offset.iter().all(|d| *d == 0.0) {
+        return Ok(Remainder { offset: offset.to_vec(), ..Remainder::default() });
+    }
     let (mut taken, mut changed) = (graph.clone(), weights.clone());
     match take_up(&mut taken, &mut changed, offset) {
         Ok(remainder) if round || remainder.at_border == 0.0 => {

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use ndarray::{Array1, ArrayD, Ix1};
 use snn_ir::StreamKind as Kind;
-use snn_ir::{Graph, Model, Tensor, Weights, weights};
+use snn_ir::{Graph, Model, Norm, Tensor, Weights, weights};
 use std::collections::HashMap;
 
 /// A network while passes rewrite it.
@@ -75,6 +75,13 @@ pub(crate) fn free_name(wanted: String, is_taken: impl Fn(&str) -> bool) -> Stri
         name.push('\'');
     }
     name
+}
+
+/// `κ = γ/√(σ² + ε)` of each channel of a batch norm.
+pub(crate) fn factors(weights: &Weights, name: &str, norm: Norm) -> snn_ir::Result<ArrayD<f64>> {
+    let deviation = weights::real(weights, name, "running_var")?.mapv(|v| (v + norm.eps).sqrt());
+    let scale = if norm.scale { Some(weights::real(weights, name, "weight")?) } else { None };
+    Ok(scale.map_or_else(|| 1.0 / &deviation, |scale| scale / &deviation))
 }
 
 /// A weight of one value for each channel.

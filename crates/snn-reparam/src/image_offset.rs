@@ -6,7 +6,7 @@
 //! layers that read it ([`take_up`]), which leaves integer pixels, as events need, and is exact but
 //! at a border of zero padding: there the other network has a zero, and we have d.
 
-use crate::graph_edit::free_name;
+use crate::graph_edit::{factors, free_name};
 use ndarray::{Array1, ArrayD, Axis};
 use serde::Serialize;
 use snn_ir::{Graph, Model, Node, Norm, Op, PoolKind, Preprocessing, Result, Tensor, Weights};
@@ -101,10 +101,12 @@ pub fn integer_pixels(model: &Model) -> Result<Option<(Model, String, Remainder)
     };
     let Some((name, norm)) = sole_norm(model.graph(), &input) else { return Ok(None) };
     let (mut signature, mut weights) = model.clone().into_parts();
-    let (factor, added) = factors(&weights, &name, norm)?;
+    let factor = factors(&weights, &name, norm)?;
     if factor.iter().any(|factor| !(*factor > 0.0 && factor.is_finite())) {
         return Ok(None);
     }
+    let part = |part| snn_ir::weights::real(&weights, &name, part);
+    let added = part("bias")? - part("running_mean")? * &factor;
     let Preprocessing { mean, std } = &signature.preprocessing;
     let (mut means, mut stds, mut offset) = (Vec::new(), Vec::new(), Vec::new());
     for (((mean, std), factor), added) in mean.iter().zip(std).zip(&factor).zip(&added) {
@@ -186,7 +188,7 @@ pub fn take_up(graph: &mut Graph, weights: &mut Weights, offset: &[f64]) -> Resu
                 let (shift, most) = shift(weights, &name, conv.groups, &from)?;
                 if padded {
                     let factors = match sole_norm(graph, &name) {
-                        Some((norm, attributes)) => factors(weights, &norm, attributes)?.0,
+                        Some((norm, attributes)) => factors(weights, &norm, attributes)?,
                         None => Array1::ones(most.len()).into_dyn(),
                     };
                     let bounds =
@@ -225,15 +227,6 @@ pub fn take_up(graph: &mut Graph, weights: &mut Weights, offset: &[f64]) -> Resu
 
 fn real(weights: &Weights, name: &str) -> Result<ArrayD<f64>> {
     Ok(snn_ir::weights::get(weights, name)?.to_f64())
-}
-
-/// `κ = γ/√(σ² + ε)` of each channel of a batch norm, and what it adds: `β − κ·μ`.
-fn factors(weights: &Weights, norm: &str, attributes: Norm) -> Result<(ArrayD<f64>, ArrayD<f64>)> {
-    let part = |part| snn_ir::weights::real(weights, norm, part);
-    let deviation = part("running_var")?.mapv(|variance| (variance + attributes.eps).sqrt());
-    let factor = if attributes.scale { part("weight")? / &deviation } else { 1.0 / &deviation };
-    let added = part("bias")? - part("running_mean")? * &factor;
-    Ok((factor, added))
 }
 
 /// `Σ w·d` of each output of a synapse, and its `Σ |w|·|d|`.

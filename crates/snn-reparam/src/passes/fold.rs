@@ -8,7 +8,7 @@
 //! commutes with what ascends, `norm(max x) = max(norm x)`. Where κ ≤ 0 it does not.
 
 use crate::error::Result;
-use crate::graph_edit::Draft;
+use crate::graph_edit::{Draft, factors};
 use crate::plan::{Action, Plan, Refusal};
 use ndarray::{ArrayD, Axis};
 use snn_ir::{Node, Norm, Op, PoolKind};
@@ -24,7 +24,7 @@ pub(crate) fn batch_norms(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
         let refusal = match layer_before(draft, &name) {
             Err(reason) => reason,
             Ok(Before { layer, poolings }) => {
-                let kappa = factors(draft, &name, norm)?;
+                let kappa = factors(&draft.weights, &name, norm)?;
                 let bad = kappa.iter().position(|factor| *factor <= 0.0);
                 match (bad, poolings.first()) {
                     (Some(channel), Some(pooling)) => Refusal::NormAfterMax {
@@ -79,12 +79,6 @@ fn layer_before(draft: &Draft, norm: &str) -> std::result::Result<Before, Refusa
             readers => return Err(Refusal::NormBesideReaders { layer: input, readers }),
         }
     }
-}
-
-/// `κ = γ/√(σ² + ε)` of each channel.
-fn factors(draft: &Draft, name: &str, norm: Norm) -> Result<ArrayD<f64>> {
-    let deviation = draft.real(name, "running_var")?.mapv(|v| (v + norm.eps).sqrt());
-    Ok(if norm.scale { draft.real(name, "weight")? / deviation } else { 1.0 / deviation })
 }
 
 fn fold(draft: &mut Draft, norm: &str, layer: &str, kappa: &ArrayD<f64>) -> Result<()> {
