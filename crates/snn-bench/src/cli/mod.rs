@@ -176,7 +176,7 @@ pub(crate) enum Command {
     /// Measure how long the layers of a converted model take on this machine, through events and as
     /// dense products, so that each runs in its faster form. No bit of a result changes.
     ///
-    /// A layer takes some hundredths of a second. Times are kept for this processor in the cache
+    /// A layer takes about a tenth of a second. Times are kept for this processor in the cache
     /// (`SNN_CACHE_DIR`, else `$XDG_CACHE_HOME/snn` or `~/.cache/snn`), and all commands that
     /// deploy a model take them from there; layers that were not measured go by a model of costs.
     /// Best on a quiet machine.

@@ -24,7 +24,7 @@ const USUAL_SHARE: f64 = 100.0;
 impl Tuning {
     /// Measures the layers of a model that can run in both forms and were not measured yet, on this
     /// thread with the instruction set of the options, and says how many these were. A layer takes
-    /// some hundredths of a second; inputs are drawn at random, weights as well. A model off the
+    /// about a tenth of a second; inputs are drawn at random, weights as well. A model off the
     /// grid has no layer of two forms.
     ///
     /// # Errors
