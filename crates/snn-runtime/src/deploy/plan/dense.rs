@@ -7,6 +7,7 @@ use crate::deploy::plan::tile_product::{self, TileProduct};
 use crate::deploy::plan::vector_product::{Grouping, VectorProduct};
 use crate::deploy::plan::weights::{PackedWeights, WeightSource};
 use crate::deploy::size::product;
+use crate::geometry::Taps;
 use snn_simd::InstructionSet;
 use std::ops::Range;
 
@@ -15,6 +16,11 @@ use std::ops::Range;
 pub(crate) struct Dense {
     pub(crate) product: Product,
     padding: usize,
+    /// What is added to the levels of the channels of a column, that of the padding among them, so
+    /// that none is negative; empty where none is.
+    offsets: Vec<u8>,
+    /// What the products are larger by for that, `[vertical tap][output]`.
+    surplus: Vec<i32>,
     /// Active inputs of a thousand from which this form is the faster one, at one macro-step and at
     /// several.
     least: [usize; 2],
@@ -29,8 +35,18 @@ pub(crate) enum Product {
     Tiles(TileProduct),
 }
 
+impl Product {
+    /// Output channels.
+    fn channels(&self) -> usize {
+        match self {
+            Self::Vectors(vectors) => vectors.channels,
+            Self::Tiles(tiles) => tiles.channels,
+        }
+    }
+}
+
 impl Dense {
-    /// `None` where levels are negative or too large for it, or `rows` is never slower. `least`
+    /// `None` where levels are too large for it, or `rows` is never slower. `least`
     /// overrules the model of costs, at one macro-step and at several.
     pub(crate) fn pack(
         source: &WeightSource<'_, i8>,
@@ -38,12 +54,12 @@ impl Dense {
         instruction_set: InstructionSet,
         least: [Option<usize>; 2],
     ) -> Option<Self> {
-        let level = source.bounds.iter().fold(1.0_f64, |a, b| a.max(*b));
+        let level = source.bytes.largest;
         let has_tiles = instruction_set >= InstructionSet::Amx;
         let has_quads = instruction_set >= InstructionSet::Avx512Vnni;
         let grouping = if has_quads { Grouping::Quads } else { Grouping::Pairs };
         let most = if has_tiles { tile_product::MAX_LEVEL } else { grouping.max_level() };
-        if source.signed || level > most {
+        if level > most {
             return None;
         }
         let product = if has_tiles {
@@ -59,7 +75,10 @@ impl Dense {
         let least = [(1, one), (source.steps, several)]
             .map(|(steps, least)| least.unwrap_or_else(|| break_even(steps)));
         let snn_ir::Geometry { padding: [_, padding], .. } = source.conv.as_2d();
-        least.iter().any(|least| *least < 1000).then_some(Self { product, padding, least })
+        let offsets = source.bytes.offsets.clone();
+        let surplus = if offsets.is_empty() { Vec::new() } else { surplus(source) };
+        let dense = Self { product, padding, offsets, surplus, least };
+        least.iter().any(|least| *least < 1000).then_some(dense)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -123,7 +142,41 @@ impl Dense {
     ) -> usize {
         let read = rows.vertical.read(outputs);
         let first = read.start;
-        self.layout(steps).spread(self.padding, read, events, (steps, levels));
+        self.layout(steps).spread((self.padding, &self.offsets), read, events, (steps, levels));
         first
     }
+
+    /// Whether its products are larger than those of the levels.
+    pub(crate) fn has_surplus(&self) -> bool {
+        !self.surplus.is_empty()
+    }
+
+    /// Takes what the products of these vertical taps are larger by off currents, `[x][channel]`.
+    pub(crate) fn correct(&self, taps: Taps, currents: &mut [i32]) {
+        let outputs = self.product.channels();
+        for surplus in self.surplus.chunks_exact(outputs).skip(taps.first).take(taps.count) {
+            for currents in currents.chunks_exact_mut(outputs) {
+                for (current, surplus) in currents.iter_mut().zip(surplus) {
+                    *current = current.wrapping_sub(*surplus);
+                }
+            }
+        }
+    }
+}
+
+/// Products of the weights with what is added to levels, `[vertical tap][output]`: the padding has
+/// it too, so that they are the same everywhere along a row. Sums may wrap, as they may on the way
+/// to those that are proved.
+fn surplus(source: &WeightSource<'_, i8>) -> Vec<i32> {
+    let snn_ir::Geometry { kernel: [kernel_y, kernel_x], .. } = source.conv.as_2d();
+    let ([inputs, ..], [outputs, ..]) = (source.input, source.output);
+    let mut surplus = vec![0_i32; kernel_y * outputs];
+    for (index, weight) in source.weight.iter().enumerate() {
+        let (tap, input) = (index / kernel_x % kernel_y, index / (kernel_x * kernel_y) % inputs);
+        let output = index / (kernel_x * kernel_y * inputs);
+        let product = i32::from(*weight) * i32::from(source.bytes.offsets[input]);
+        let sum = &mut surplus[tap * outputs + output];
+        *sum = sum.wrapping_add(product.wrapping_mul(source.multiplier[output]));
+    }
+    surplus
 }

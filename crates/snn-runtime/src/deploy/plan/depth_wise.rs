@@ -128,7 +128,7 @@ impl DepthWise {
     ) -> usize {
         let read = self.vertical.read(outputs);
         let first = read.start;
-        self.layout(steps).spread(self.padding, read, events, (steps, levels));
+        self.layout(steps).spread((self.padding, &[]), read, events, (steps, levels));
         first
     }
 }

@@ -25,10 +25,11 @@ impl Layout {
         column % self.phases * self.phase + column / self.phases * self.column + step * self.step
     }
 
-    /// Spreads the levels of image rows out, behind so many columns of padding.
+    /// Spreads the levels of image rows out, behind so many columns of padding. `offsets` are
+    /// added to those of the channels of every column, that of the padding among them.
     pub(crate) fn spread(
         &self,
-        padding: usize,
+        (padding, offsets): (usize, &[u8]),
         read: Range<usize>,
         events: EventsView<'_>,
         (steps, levels): (usize, &mut [u8]),
@@ -38,6 +39,12 @@ impl Layout {
         let positions = columns as u32;
         for (row, levels) in read.zip(levels.chunks_exact_mut(self.row.max(1))) {
             levels.fill(0);
+            if !offsets.is_empty() {
+                // A row has its columns at all steps one after another.
+                for column in levels.chunks_exact_mut(self.column.min(self.step)) {
+                    column[..channels].copy_from_slice(offsets);
+                }
+            }
             for step in 0..steps {
                 for line in events.at(row, step).iter() {
                     // Entries are `column · channels + channel`.
@@ -58,17 +65,19 @@ impl Layout {
     }
 }
 
-/// Puts levels, or ones where there are none, into the places that entries name, counted from the
-/// first one.
+/// Adds levels, or ones where there are none, to what is in the places that entries name, counted
+/// from the first one. A negative level takes away from an offset, which is at least as large.
 #[inline(always)]
 fn put((entries, payloads): (&[u32], &[i32]), first: usize, levels: &mut [u8]) {
     if payloads.is_empty() {
         for &entry in entries {
-            levels[(entry as usize).wrapping_sub(first)] = 1;
+            let place = &mut levels[(entry as usize).wrapping_sub(first)];
+            *place = place.wrapping_add(1);
         }
         return;
     }
     for (&entry, level) in entries.iter().zip(payloads) {
-        levels[(entry as usize).wrapping_sub(first)] = level.to_le_bytes()[0];
+        let place = &mut levels[(entry as usize).wrapping_sub(first)];
+        *place = place.wrapping_add(level.to_le_bytes()[0]);
     }
 }

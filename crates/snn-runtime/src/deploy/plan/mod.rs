@@ -17,8 +17,8 @@ use crate::deploy::plan::dense::Dense;
 use crate::deploy::plan::depth_wise::DepthWise;
 use crate::deploy::plan::grouped::Grouped;
 use crate::deploy::plan::neurons::StageNeurons;
-use crate::deploy::plan::weights::PackedWeights;
-use crate::deploy::tuning::{Layer, Tuning};
+use crate::deploy::plan::weights::{Bytes, PackedWeights};
+use crate::deploy::tuning::{Inputs, Layer, Tuning};
 use crate::geometry::Window2d;
 use crate::limits::check_size;
 use crate::mask::Mask;
@@ -609,6 +609,7 @@ impl Compiler<'_> {
         let unit = self.is_unit(from);
         let bounds = &self.streams.bounds[from];
         let signed = self.is_signed(from);
+        let bytes = self.bytes(from);
         let source = weights::WeightSource {
             conv,
             weight: &weight,
@@ -618,6 +619,7 @@ impl Compiler<'_> {
             bounds,
             unit,
             signed,
+            bytes,
             steps: self.steps_at_once,
         };
         let mut rows = N::rows(&source);
@@ -639,23 +641,58 @@ impl Compiler<'_> {
         Ok(Connection::Packed(Box::new(rows), dense.map(Box::new)))
     }
 
-    /// What the time of a synapse that reads events depends on; `None` where it has no dense form:
-    /// levels are negative or too large, or channels share kernels in groups.
+    /// What the time of a synapse that reads events or pixels depends on; `None` where it has no
+    /// dense form, levels being too large or channels sharing kernels in groups, and where other
+    /// levels than pixels are negative, which is not measured.
     fn layer(&self, index: usize, conv: &Conv, steps: usize) -> Option<Layer> {
         let from = self.resolved.nodes[index].inputs[0];
         let has_dense_form = conv.groups == 1 || conv.groups == conv.channels;
-        if self.streams.kinds[from] != Kind::Events || self.is_signed(from) || !has_dense_form {
-            return None;
-        }
-        let level = self.streams.bounds[from].iter().fold(1.0_f64, |a, b| a.max(*b));
-        let levels = (1..=u8::MAX).find(|levels| f64::from(*levels) >= level)?;
-        Some(Layer::new(self.instruction_set, conv, self.chw(from), steps, levels))
+        let reads = match &self.model.graph().nodes[from].op {
+            Op::Input { .. } if conv.groups == 1 => Inputs::Pixels,
+            _ if self.streams.kinds[from] == Kind::Events
+                && !self.is_signed(from)
+                && has_dense_form =>
+            {
+                let level = self.streams.bounds[from].iter().fold(1.0_f64, |a, b| a.max(*b));
+                Inputs::Levels((1..=u8::MAX).find(|levels| f64::from(*levels) >= level)?)
+            }
+            _ => return None,
+        };
+        Some(Layer::new(self.instruction_set, conv, self.chw(from), steps, reads))
     }
 
     /// Active inputs of a thousand from which the dense form of a synapse takes less time, where
     /// that was measured.
     fn least(&self, index: usize, conv: &Conv, steps: usize) -> Option<usize> {
         Some(self.tuning?.of(&self.layer(index, conv, steps)?)?.break_even())
+    }
+
+    /// How bytes without sign hold the levels of an event stream. A pixel less its mean is a byte
+    /// again with the mean added, however large both are.
+    fn bytes(&self, index: usize) -> Bytes {
+        let (node, info) = (&self.model.graph().nodes[index], &self.resolved.nodes[index]);
+        match &node.op {
+            Op::Input { .. } => {
+                let offsets = self.model.preprocessing().mean.clone();
+                return Bytes { offsets, largest: f64::from(u8::MAX) };
+            }
+            Op::Flatten => {
+                let [_, rows, columns] = self.chw(info.inputs[0]);
+                let Bytes { offsets, largest } = self.bytes(info.inputs[0]);
+                let each = offsets.iter().flat_map(|&offset| vec![offset; rows * columns]);
+                return Bytes { offsets: each.collect(), largest };
+            }
+            _ => {}
+        }
+        let bounds = &self.streams.bounds[index];
+        let largest = bounds.iter().fold(1.0_f64, |a, b| a.max(*b));
+        if !self.is_signed(index) {
+            return Bytes { offsets: Vec::new(), largest };
+        }
+        // Levels on the grid are integers.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+        let offsets = bounds.iter().map(|bound| *bound as u8).collect();
+        Bytes { offsets, largest: 2.0 * largest }
     }
 
     /// `true` if levels of an event stream may be negative.

@@ -115,8 +115,19 @@ pub(crate) struct WeightSource<'m, W> {
     pub(crate) unit: bool,
     /// `true` if levels may be negative.
     pub(crate) signed: bool,
+    /// Range of the levels of each input channel as bytes.
+    pub(crate) bytes: Bytes,
     /// Macro-steps that are computed at once.
     pub(crate) steps: usize,
+}
+
+/// How levels are held in bytes without sign.
+#[derive(Debug)]
+pub(crate) struct Bytes {
+    /// What is added to the levels of each input channel; empty where none is negative.
+    pub(crate) offsets: Vec<u8>,
+    /// The largest level with what is added: more than a byte holds where they do not fit.
+    pub(crate) largest: f64,
 }
 
 impl<W: Copy + Default> PackedWeights<W> {

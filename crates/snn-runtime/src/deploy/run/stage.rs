@@ -227,7 +227,8 @@ impl<N: Number> Task<'_, N> {
         if let Some(dense) = dense.filter(pays) {
             // Tiles begin with the base themselves, but in rows that read nothing.
             let reads = rows.clone().all(|row| synapse.vertical.at(row).count > 0);
-            let is_tiled = matches!(dense.product, Product::Tiles(_)) && reads;
+            let is_tiled =
+                matches!(dense.product, Product::Tiles(_)) && reads && !dense.has_surplus();
             if !is_tiled {
                 begin_with(base.take(), currents);
             }
@@ -312,6 +313,11 @@ impl<N: Number> Task<'_, N> {
         let (width, steps) = (self.extent.width(), self.current_steps);
         let layout = dense.layout(steps);
         let first = dense.spread(rows, outputs.clone(), events, (steps, levels));
+        if dense.has_surplus() {
+            for (row, currents) in outputs.clone().zip(currents.chunks_exact_mut(steps * width)) {
+                dense.correct(rows.vertical.at(row), currents);
+            }
+        }
         let product = match &dense.product {
             Product::Tiles(product) => {
                 let task = TileTask {

@@ -1,6 +1,6 @@
 //! Measuring the two forms of a layer.
 
-use super::{Layer, LayerTimes, ModelLayer, SHARES, Tuning};
+use super::{Inputs, Layer, LayerTimes, ModelLayer, SHARES, Tuning};
 use crate::deploy::options::{Kernels, Options};
 use crate::deploy::plan::Plan;
 use crate::deploy::{Deployment, NodeStatistics, Session};
@@ -18,6 +18,8 @@ const LEAST: Duration = Duration::from_millis(2);
 const LEAST_RUNS: usize = 5;
 /// Node whose time is taken: the layer's neurons, which sum its currents up.
 const MEASURED: &str = "layer";
+/// Mean of pixels that a layer reads.
+const MEAN: u8 = 128;
 /// Share of active inputs, of a thousand, for which neurons are given thresholds that some reach.
 const USUAL_SHARE: f64 = 100.0;
 
@@ -100,17 +102,30 @@ impl Layer {
         Ok(Some(times))
     }
 
-    /// A network whose first sites emit the pixels as levels, and whose second ones are the layer.
+    /// A network whose first sites emit the pixels as levels, and whose second ones are the layer;
+    /// or whose first sites are.
     fn model(&self) -> Model {
         let [inputs, height, width] = self.input;
         let outputs = self.conv.channels;
-        let levels = self.levels;
         let mut graph = Graph::default();
+        let mut weights = Weights::new();
         graph.push("image", Op::Input { shape: vec![inputs, height, width] }, &[]);
-        graph.push("stem", Op::Scale, &["image"]);
-        let source = Site::GridQuantRelu { levels };
-        graph.push("in", Op::Activation { site: source, code: Some(Code::Graded) }, &["stem"]);
-        graph.push("conv", Op::Conv(self.conv.clone()), &["in"]);
+        let (source, mean, level) = match self.reads {
+            Inputs::Pixels => ("image", MEAN, f64::from(MEAN) / 2.0),
+            Inputs::Levels(levels) => {
+                graph.push("stem", Op::Scale, &["image"]);
+                let site = Site::GridQuantRelu { levels };
+                graph.push("in", Op::Activation { site, code: Some(Code::Graded) }, &["stem"]);
+                let thresholds =
+                    Array2::from_shape_fn((usize::from(levels), inputs), |(level, _)| {
+                        i32::try_from(level + 1).unwrap_or(i32::MAX)
+                    });
+                weights.insert("stem.weight".into(), Array1::<i32>::ones(inputs).into());
+                weights.insert("in.thresholds".into(), thresholds.into());
+                ("in", 0, f64::midpoint(1.0, f64::from(levels)))
+            }
+        };
+        graph.push("conv", Op::Conv(self.conv.clone()), &[source]);
         let neurons = Site::GridLif(GridLif::new(1, 1, 0, GridReset::Hard));
         let code = Some(Code::Binary);
         graph.push(MEASURED, Op::Activation { site: neurons, code }, &["conv"]);
@@ -127,26 +142,18 @@ impl Layer {
         let weight = || (0..4).map(|_| random.weight()).sum::<i8>();
         let weight = ArrayD::from_shape_simple_fn(IxDyn(&shape), weight);
         let window = weight.len() / outputs.max(1);
-        let level = f64::midpoint(1.0, f64::from(levels));
         let deviation = 20.0 * level * (window as f64 * USUAL_SHARE / 1000.0).sqrt();
         #[expect(clippy::cast_possible_truncation, reason = "far below 2³¹")]
         let threshold = (1.3 * deviation).ceil() as i32;
         let ones = |count| Array1::<i32>::ones(count);
-        let thresholds = Array2::from_shape_fn((usize::from(levels), inputs), |(level, _)| {
-            i32::try_from(level + 1).unwrap_or(i32::MAX)
-        });
-        let weights: Weights = [
-            ("stem.weight", ones(inputs).into()),
-            ("in.thresholds", thresholds.into()),
+        let layer = [
             ("conv.weight", weight.into()),
             ("conv.multiplier", ones(outputs).into()),
             ("layer.threshold", Array1::from_elem(outputs, threshold).into()),
             ("scores.weight", ones(outputs).into()),
-        ]
-        .into_iter()
-        .map(|(name, tensor)| (name.to_owned(), tensor))
-        .collect();
-        let pixels = Preprocessing::new(vec![0; inputs], vec![1.0; inputs]);
+        ];
+        weights.extend(layer.map(|(name, tensor)| (name.to_owned(), tensor)));
+        let pixels = Preprocessing::new(vec![mean; inputs], vec![1.0; inputs]);
         let form = Form::Grid { logit_unit: 1.0 };
         Model::new(Signature::new(form, graph, self.steps, pixels), weights)
     }
@@ -155,17 +162,14 @@ impl Layer {
     fn frames(&self, share: u16) -> Vec<u8> {
         let mut random = Random(2);
         let size = self.steps * self.input.iter().product::<usize>();
-        (0..size)
-            .map(
-                |_| {
-                    if random.below(1000) < u32::from(share) {
-                        random.level(self.levels)
-                    } else {
-                        0
-                    }
-                },
-            )
-            .collect()
+        let (idle, largest) = match self.reads {
+            Inputs::Levels(levels) => (0, levels),
+            Inputs::Pixels => (MEAN, u8::MAX),
+        };
+        let mut pixel = || {
+            if random.below(1000) < u32::from(share) { random.level(largest) } else { idle }
+        };
+        (0..size).map(|_| pixel()).collect()
     }
 }
 

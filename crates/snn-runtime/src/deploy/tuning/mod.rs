@@ -135,6 +135,15 @@ pub struct ModelLayer {
     pub times: LayerTimes,
 }
 
+/// What a layer reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inputs {
+    /// Levels from 0 up to this one.
+    Levels(u8),
+    /// Pixels less their mean.
+    Pixels,
+}
+
 /// What the time of a layer depends on, but for its weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layer {
@@ -144,8 +153,7 @@ pub(crate) struct Layer {
     /// Channels, height, width.
     pub(crate) input: [usize; 3],
     pub(crate) steps: usize,
-    /// The largest level of an input.
-    pub(crate) levels: u8,
+    pub(crate) reads: Inputs,
 }
 
 impl Layer {
@@ -154,7 +162,7 @@ impl Layer {
         conv: &Conv,
         input: [usize; 3],
         steps: usize,
-        levels: u8,
+        reads: Inputs,
     ) -> Self {
         let Geometry { kernel, stride, padding, padding_after, dilation } = conv.as_2d();
         let lopsided = conv.as_2d().is_lopsided();
@@ -166,26 +174,30 @@ impl Layer {
             bias: false,
             ..conv.clone()
         };
-        Self { instruction_set, conv, input, steps, levels }
+        Self { instruction_set, conv, input, steps, reads }
     }
 }
 
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { instruction_set, conv, input: [channels, height, width], steps, levels } = self;
+        let Self { instruction_set, conv, input: [channels, height, width], steps, reads } = self;
         let joined =
             |values: &[usize]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
         write!(
             f,
             "{instruction_set}: {channels}×{height}×{width} to {} channels, kernel {}, stride {}, \
-             padding {}, dilation {}, {} groups, T = {steps}, levels up to {levels}",
+             padding {}, dilation {}, {} groups, T = {steps}, ",
             conv.channels,
             joined(&conv.kernel),
             joined(&conv.stride),
             joined(&conv.padding),
             joined(&conv.dilation),
             conv.groups,
-        )
+        )?;
+        match reads {
+            Inputs::Levels(levels) => write!(f, "levels up to {levels}"),
+            Inputs::Pixels => f.write_str("pixels"),
+        }
     }
 }
 
