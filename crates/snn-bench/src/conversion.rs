@@ -8,7 +8,7 @@ use crate::files;
 use anyhow::{Context, Result};
 use snn_data::Source;
 use snn_ir::{ConversionOptions, Model};
-use snn_reparam::proof::{Demands, Report};
+use snn_reparam::proof::{Demands, Report, Tuning};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -57,19 +57,20 @@ pub(crate) fn convert_to(
     Ok(Model::load(path)?)
 }
 
-/// Verifies, counts and times conversions of one trained network, in their order; those that fail
-/// stop no other.
+/// Verifies, counts and times conversions of one trained network, in their order, each with what
+/// may have changed in its weights; those that fail stop no other.
 pub(crate) fn measure(
     trained: &Model,
-    models: &[&Model],
+    models: &[(&Model, Tuning)],
     shows: &Shows,
     engines: &ProgramEngines,
     demands: &Demands,
 ) -> Result<Vec<Result<Converted>>> {
     let source = Arc::clone(&shows.proof);
-    let shown = Shown { source, of: shows.of, batch: batch_of(models)? };
+    let shown =
+        Shown { source, of: shows.of, batch: batch_of(models.iter().map(|(model, _)| *model))? };
     let reports = prove(trained, models, &shown, engines, demands)?;
-    let measured = models.iter().zip(reports).map(|(model, report)| {
+    let measured = models.iter().zip(reports).map(|((model, _), report)| {
         let report = report?;
         let inference = infer(model, &shows.counted, true)?;
         Ok(Converted { micro_steps: model.graph().micro_steps(), report, inference })

@@ -12,6 +12,7 @@ mod description;
 mod device;
 mod drawing;
 mod energy;
+mod estimate;
 mod files;
 mod layer_times;
 mod names;

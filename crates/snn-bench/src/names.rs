@@ -4,6 +4,7 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use snn_ir::{Code, GridOptions};
+use snn_reparam::proof::Tuning;
 use std::fmt;
 
 /// Codes of ReLU sites.
@@ -29,7 +30,7 @@ impl From<CodeName> for Code {
 }
 
 /// What a table converts a network to: a code, and how its weights become integers. Written
-/// `unary`, `unary-calibrated` or `unary-int16`.
+/// `unary`, `unary-calibrated`, `unary-int16` or `unary-finetuned`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct TargetName {
@@ -48,13 +49,15 @@ pub(crate) enum RoundingName {
     Calibrated,
     /// Of 16 bits, the nearest.
     Int16,
+    /// Of 8 bits, the nearest, and then trained further on the grid.
+    Finetuned,
 }
 
 /// Training samples by which tables calibrate.
 pub(crate) const CALIBRATION: u32 = 512;
 
 impl RoundingName {
-    const ALL: [Self; 3] = [Self::Nearest, Self::Calibrated, Self::Int16];
+    const ALL: [Self; 4] = [Self::Nearest, Self::Calibrated, Self::Int16, Self::Finetuned];
 
     /// What stands behind the code.
     fn suffix(self) -> &'static str {
@@ -62,13 +65,22 @@ impl RoundingName {
             Self::Nearest => "",
             Self::Calibrated => "-calibrated",
             Self::Int16 => "-int16",
+            Self::Finetuned => "-finetuned",
+        }
+    }
+
+    /// What a proof may find changed in the weights of such a network.
+    pub(crate) fn tuning(self) -> Tuning {
+        match self {
+            Self::Nearest | Self::Calibrated | Self::Int16 => Tuning::None,
+            Self::Finetuned => Tuning::Weights,
         }
     }
 
     /// Settings of its grid.
     pub(crate) fn grid(self) -> GridOptions {
         match self {
-            Self::Nearest => GridOptions::default(),
+            Self::Nearest | Self::Finetuned => GridOptions::default(),
             Self::Calibrated => GridOptions { calibration: CALIBRATION, ..GridOptions::default() },
             Self::Int16 => GridOptions::int16(),
         }

@@ -66,6 +66,16 @@ pub(crate) fn count(value: f64) -> String {
     format!("{value:.0}")
 }
 
+/// Days, hours, minutes or seconds.
+pub(crate) fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s >= 172_800.0 => format!("{:.1} days", s / 86_400.0),
+        s if s >= 5_400.0 => format!("{:.1} h", s / 3_600.0),
+        s if s >= 90.0 => format!("{:.1} min", s / 60.0),
+        s => format!("{s:.0} s"),
+    }
+}
+
 /// A number of things, in the plural unless there is one: `1 epoch`, `4 epochs`.
 pub(crate) fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })

@@ -5,6 +5,7 @@ use crate::config::batch_norm::BatchNormReestimationConfig;
 use crate::config::crossover::CrossoverConfig;
 use crate::config::data::RunData;
 use crate::config::distillation::DistillationConfig;
+use crate::config::finetuning::FinetuningConfig;
 use crate::error::{Error, Result};
 use crate::loss::{LossConfig, teacher};
 use crate::optim::OptimiserConfig;
@@ -18,21 +19,17 @@ use crate::trainer::{Trainer, check_threads};
 use snn_ir::{Form, Model};
 use std::path::Path;
 
-/// Peak learning rate of fine-tuning: a twentieth of
-/// [`DEFAULT_LEARNING_RATE`](crate::optim::sgd::DEFAULT_LEARNING_RATE). Shadows have batch norm
-/// folded into them, so the rate must be that of a network near its end.
-pub const DEFAULT_FINETUNE_RATE: f64 = 0.005;
-
 impl RunConfig {
     /// The config to fine-tune a model of this run, which is in the folder `run`, with: the same
     /// data, batch, teacher (that of a staged run is its twin, in that folder) and surrogate, but
-    /// `epochs` epochs of stochastic gradient descent with a rate that falls along half a cosine
-    /// from `learning_rate` (see [`DEFAULT_FINETUNE_RATE`]), without weight decay (it would shrink
-    /// weights whose batch norm is gone), groups (the weights have other names), Lookahead, warm-up
-    /// and clipping (gradients are of another size on the grid), and with the loss of the mean over
-    /// macro-steps, the only one that the grid tells.
+    /// the epochs and the rate of [`finetuning`](Self::finetuning) with stochastic gradient descent
+    /// along half a cosine, without weight decay (it would shrink weights whose batch norm is
+    /// gone), groups (the weights have other names), Lookahead, warm-up and clipping (gradients are
+    /// of another size on the grid), and with the loss of the mean over macro-steps, the only one
+    /// that the grid tells.
     #[must_use]
-    pub fn for_finetuning(&self, run: &Path, epochs: usize, learning_rate: f64) -> Self {
+    pub fn for_finetuning(&self, run: &Path) -> Self {
+        let FinetuningConfig { epochs, learning_rate } = self.finetuning;
         let sgd = match self.optimiser {
             OptimiserConfig::Sgd(sgd) => sgd,
             OptimiserConfig::AdamW(_) | OptimiserConfig::Muon(_) => SgdConfig::default(),

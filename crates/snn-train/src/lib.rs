@@ -28,6 +28,7 @@ pub use config::batch_norm::BatchNormReestimationConfig;
 pub use config::crossover::CrossoverConfig;
 pub use config::data::{AutoAugmentConfig, DataConfig, RunData};
 pub use config::distillation::DistillationConfig;
+pub use config::finetuning::{DEFAULT_FINETUNING_RATE, FinetuningConfig};
 pub use config::network::NetworkConfig;
 pub use config::start_from::StartFromConfig;
 pub use config::twin::TwinConfig;
@@ -37,7 +38,7 @@ pub use evaluate::{
     Accuracy, Chance, EVALUATION_BATCH, evaluate, evaluate_with, evaluation_batches, input,
     is_at_chance,
 };
-pub use finetune::{DEFAULT_FINETUNE_RATE, finetune};
+pub use finetune::finetune;
 pub use from_config::{initial_model, spiking_fits, train, with_own_statistics};
 pub use loss::LossConfig;
 pub use optim::adamw::AdamWConfig;

@@ -57,6 +57,15 @@ pub(crate) enum Command {
                         `parameters`, `chance` (0 to 1)."
     )]
     Train(Train),
+    /// Predict what a training will cost on this machine, from a few steps of each of its stages.
+    ///
+    /// Data are read and augmented as in training; what is trained is thrown away. Evaluation after
+    /// each epoch, conversion and proof come on top.
+    #[command(
+        after_help = "JSON: `seconds` and `stages` (each `stage`, `epochs`, `samples` of an \
+                            epoch, `samples_per_second`, `peak_memory_bytes`)."
+    )]
+    Estimate(Estimate),
     /// Convert a run into an event-driven model file.
     ///
     /// Prints a summary, and with --plan what becomes of every node. What cannot be converted ends
@@ -310,6 +319,24 @@ pub(crate) struct Train {
     pub(crate) twin: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Estimate {
+    /// The run's config, a TOML file.
+    #[arg(long)]
+    pub(crate) config: PathBuf,
+    /// Set a key of the config, as `train --set` does.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Steps of each stage that are measured, after as many to warm up.
+    #[arg(long, value_name = "N", default_value = "10")]
+    pub(crate) steps: NonZeroUsize,
+    #[command(flatten)]
+    pub(crate) data: DataRoot,
+    /// Where to compute: `cpu`, or `cuda:N`.
+    #[arg(long, default_value = "cpu", value_parser = crate::device::parse)]
+    pub(crate) device: tch::Device,
+}
+
 /// The grid as named on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GridName {
@@ -364,6 +391,10 @@ pub(crate) struct TableArguments {
     /// Make nothing; write and show the table of what is there.
     #[arg(long, conflicts_with = "force")]
     pub(crate) show: bool,
+    /// Make nothing; measure so many steps of each stage of the chosen rows, and write what their
+    /// training will cost on this machine.
+    #[arg(long, value_name = "STEPS", conflicts_with_all = ["show", "force", "verify", "export"])]
+    pub(crate) estimate: Option<NonZeroUsize>,
     /// Make the chosen rows anew, also those that are there.
     #[arg(long)]
     pub(crate) force: bool,
@@ -601,12 +632,13 @@ pub(crate) struct Finetune {
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) target: RunTarget,
-    /// Passes over the training images.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) epochs: usize,
-    /// Learning rate, falling to zero along a cosine.
-    #[arg(long, default_value_t = snn_train::DEFAULT_FINETUNE_RATE)]
-    pub(crate) learning_rate: f64,
+    /// Passes over the training images [default: the run's `finetuning.epochs`].
+    #[arg(long)]
+    pub(crate) epochs: Option<usize>,
+    /// Learning rate, falling to zero along a cosine [default: the run's
+    /// `finetuning.learning_rate`].
+    #[arg(long)]
+    pub(crate) learning_rate: Option<f64>,
 }
 
 #[derive(Debug, Args)]

@@ -17,7 +17,7 @@ use serde::Serialize;
 use snn_core::{Libtorch, NetworkOptions};
 use snn_data::{Dataset, Images, Source};
 use snn_ir::{Code, ConversionOptions, Evaluate, GridOptions, Input, Model, Op, Record};
-use snn_reparam::proof::{Demands, Report};
+use snn_reparam::proof::{Demands, Report, Tuning};
 use snn_train::{Options, RunConfig, RunResult, Start};
 use std::path::Path;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ fn demonstrate(folder: &Path, force: bool, started: Instant) -> Result<Demonstra
         models.push(convert_to(&path, &trained, &options, None, &engines)?);
     }
     output::tell(format_args!("all codes: verify, run"));
-    let models: Vec<&Model> = models.iter().collect();
+    let models: Vec<_> = models.iter().map(|model| (model, Tuning::None)).collect();
     let mut conversions = Vec::new();
     for (code, converted) in
         codes.into_iter().zip(measure(&trained, &models, &shows, &engines, &demands)?)

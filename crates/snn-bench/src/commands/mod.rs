@@ -7,6 +7,7 @@ pub(crate) mod convert;
 pub(crate) mod data;
 pub(crate) mod demo;
 mod docs;
+mod estimate;
 mod export;
 pub(crate) mod finetune;
 mod import;
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
         #[cfg(feature = "data")]
         Some(Command::Data(arguments)) => data::run(arguments, cli.json),
         Some(Command::Train(arguments)) => train::run(arguments, cli.json),
+        Some(Command::Estimate(arguments)) => estimate::run(arguments, cli.json),
         Some(Command::Convert(arguments)) => convert::run(arguments, cli.json),
         Some(Command::Import(arguments)) => import::run(arguments, cli.json),
         Some(Command::Export(arguments)) => export::run(arguments, cli.json),

@@ -8,6 +8,7 @@ use crate::output::{self, print_json};
 use crate::table::{Table, counted};
 use crate::tables::{self, Definition, Entry, Folders, Machine, Maker, Summary};
 use anyhow::{Result, bail, ensure};
+use snn_train::Options;
 use std::cell::RefCell;
 
 pub(crate) fn run(arguments: &TableArguments, json: bool) -> Result<Outcome> {
@@ -35,7 +36,25 @@ pub(crate) fn run(arguments: &TableArguments, json: bool) -> Result<Outcome> {
         anyhow::Ok((made, path))
     };
     let mut failed = 0;
-    if !arguments.show {
+    if let Some(steps) = arguments.estimate {
+        let machine = Machine::here(&folders.root, arguments.device);
+        let options = Options {
+            data_root: folders.data.clone(),
+            device: arguments.device,
+            ..Options::default()
+        };
+        // Seeds cost the same.
+        let first = entries.iter().map(|entry| entry.seed).min();
+        for entry in chosen.iter().filter(|entry| Some(entry.seed) == first) {
+            let of = (*entry, entries.as_slice());
+            let measured = (steps, &options);
+            if let Err(error) = tables::predict((&table, budget), of, &folders, &machine, measured)
+            {
+                output::tell(format_args!("error: {}: {}", entry.id, output::message(&error)));
+                failed += 1;
+            }
+        }
+    } else if !arguments.show {
         let maker = Maker {
             table: &table,
             folders: &folders,

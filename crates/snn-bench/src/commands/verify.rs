@@ -38,9 +38,9 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     })?;
     // Whether the file fits is a question of the proof, which names the cause.
     files::fits(&trained.model, &arguments.run, &samples)?;
+    let tuning = if arguments.finetuned { Tuning::Weights } else { Tuning::None };
     let demands = Demands {
         max_drop: arguments.max_drop,
-        tuning: if arguments.finetuned { Tuning::Weights } else { Tuning::None },
         naive_samples: arguments.naive_samples.get(),
         ..Demands::default()
     };
@@ -48,10 +48,10 @@ pub(crate) fn run(arguments: &Verify, json: bool) -> Result<Outcome> {
     let source = samples.limited(arguments.limit)?;
     let batch = match arguments.batch {
         Some(batch) => batch.into(),
-        None => batch_of(&[&model])?,
+        None => batch_of([&model])?,
     };
     let shown = Shown { source, of: samples.source.len(), batch };
-    let reports = prove(&trained.model, &[&model], &shown, &engines, &demands)?;
+    let reports = prove(&trained.model, &[(&model, tuning)], &shown, &engines, &demands)?;
     let report = reports.into_iter().next().context("one file has one report")??;
     if json {
         print_json(&Verified {
@@ -88,7 +88,7 @@ pub(crate) struct Shown {
 }
 
 /// Samples of a batch: the fewest that one of these models would have by itself.
-pub(crate) fn batch_of(models: &[&Model]) -> Result<usize> {
+pub(crate) fn batch_of<'m>(models: impl IntoIterator<Item = &'m Model>) -> Result<usize> {
     let mut smallest = usize::MAX;
     for model in models {
         smallest = smallest.min(proof::batch_size(model)?);
@@ -99,17 +99,19 @@ pub(crate) fn batch_of(models: &[&Model]) -> Result<usize> {
 /// Runs the proofs of converted models of one trained network side by side over the samples, with
 /// a bar of their progress: one report for each, in their order, or why there is none. What the
 /// trained network does, and a conversion off the grid that several have in common, is computed
-/// once.
+/// once. Each model stands with what may have changed in its weights.
 pub(crate) fn prove(
     trained: &Model,
-    models: &[&Model],
+    models: &[(&Model, Tuning)],
     shown: &Shown,
     engines: &ProgramEngines,
     demands: &Demands,
 ) -> Result<Vec<Result<Report>>> {
     let demands = Demands { test_samples: Some(shown.of), ..demands.clone() };
     let engines = SharedEngines::new(engines);
-    let proofs = models.iter().map(|model| Proof::new(trained, model, &engines, demands.clone()));
+    let proofs = models.iter().map(|&(model, tuning)| {
+        Proof::new(trained, model, &engines, Demands { tuning, ..demands.clone() })
+    });
     let mut proofs: Vec<snn_reparam::Result<Proof>> = proofs.collect();
     if proofs.iter().flatten().any(Proof::is_running) {
         let mut progress = Progress::new("verified", shown.source.len(), "images");

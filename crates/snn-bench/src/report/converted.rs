@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use maud::{Markup, html};
 use snn_data::Source;
 use snn_ir::{Form, Model};
-use snn_reparam::proof::{Demands, Report};
+use snn_reparam::proof::{Demands, Report, Tuning};
 use std::sync::Arc;
 use tch::Device;
 
@@ -36,14 +36,14 @@ impl Converted {
     ) -> Result<Self> {
         let engines = ProgramEngines { device, ways: Ways::default() };
         let shown =
-            Shown { source: Arc::clone(samples), of: samples.len(), batch: batch_of(&[model])? };
+            Shown { source: Arc::clone(samples), of: samples.len(), batch: batch_of([model])? };
         let demands = Demands {
             max_drop: 100.0,
             naive_samples: NAIVE,
             frame_samples: NAIVE,
             ..Demands::default()
         };
-        let reports = prove(trained, &[model], &shown, &engines, &demands)
+        let reports = prove(trained, &[(model, Tuning::None)], &shown, &engines, &demands)
             .with_context(|| format!("the proof of {name}"))?;
         let report = reports.into_iter().next().context("one file has one report")?;
         let report = report.with_context(|| format!("the proof of {name}"))?;

@@ -1,11 +1,13 @@
 //! A row with one seed, and where its files are.
 
+use super::cost::{self, Cost};
 use super::definition::{Definition, Row};
-use super::record::{self, Record};
+use super::record::{self, Conversion, Record};
 use super::summary::{Summary, summarise};
-use crate::names::BudgetName;
+use crate::names::{BudgetName, RoundingName, TargetName};
 use crate::output;
 use anyhow::Result;
+use snn_reparam::proof::LEAST_FINETUNED_IMAGES;
 use snn_train::RunConfig;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -60,7 +62,8 @@ impl<'a> Entry<'a> {
         let prefix = format!("{}-s{seed}-", row.name);
         // A key that configs gained since changes the hash, but no training: what counts is that
         // the configs are equal.
-        let id = match same(&folders.results.join(&table.name), &prefix, &config) {
+        let training = record::training(&config);
+        let id = match same(&folders.results.join(&table.name), &prefix, &training) {
             Some(id) => id,
             None => prefix + &record::key(&config)?,
         };
@@ -87,7 +90,33 @@ impl<'a> Entry<'a> {
 
     /// `true` if every conversion of the row was verified on so many samples; `None` for all.
     pub(crate) fn is_verified(&self, record: &Record, samples: Option<NonZeroUsize>) -> bool {
-        self.row.codes.iter().all(|code| record.conversion(*code, samples).is_some())
+        self.codes(samples).all(|code| self.conversion(record, code, samples).is_some())
+    }
+
+    /// What it is converted to where conversions are verified on so many samples, `None` for all: a
+    /// fine-tuned network, for which its accuracy alone speaks, only where that takes enough.
+    pub(crate) fn codes(
+        &self,
+        samples: Option<NonZeroUsize>,
+    ) -> impl Iterator<Item = TargetName> + use<'a> {
+        let enough = samples.is_none_or(|samples| samples.get() >= LEAST_FINETUNED_IMAGES);
+        let is_shown =
+            move |target: &TargetName| enough || target.rounding != RoundingName::Finetuned;
+        self.row.codes.iter().copied().filter(is_shown)
+    }
+
+    /// The conversion of this code, if it was verified on so many samples, or on all, and
+    /// fine-tuned as the config says.
+    pub(crate) fn conversion<'r>(
+        &self,
+        record: &'r Record,
+        code: TargetName,
+        samples: Option<NonZeroUsize>,
+    ) -> Option<&'r Conversion> {
+        let found = record.conversion(code, samples);
+        found.filter(|found| {
+            found.finetuning.as_ref().is_none_or(|tuned| tuned.config == self.config.finetuning)
+        })
     }
 }
 
@@ -125,6 +154,8 @@ pub(crate) struct Made {
     pub(crate) rows: Vec<Summary>,
     /// All records in the order of rows and seeds.
     pub(crate) records: Vec<Record>,
+    /// What rows will cost, as it was predicted.
+    pub(crate) costs: Vec<Cost>,
 }
 
 /// Reads what is there of each row.
@@ -147,5 +178,5 @@ pub(crate) fn made(
         rows.extend(summarise(row, table.budget(budget)?, &records, missing));
         all.append(&mut records);
     }
-    Ok(Made { rows, records: all })
+    Ok(Made { rows, records: all, costs: cost::load(table, budget, entries, folders)? })
 }

@@ -3,9 +3,10 @@
 use super::definition::Definition;
 use super::entry::{Entry, Folders};
 use super::machine::Machine;
-use super::record::{self, Conversion, Record, Training};
+use super::record::{self, Conversion, Finetuning, Record, Training};
 use crate::commands::convert::calibration_samples;
-use crate::commands::train::{self, Interrupt, ResumeHint};
+use crate::commands::finetune::finetune;
+use crate::commands::train::{Interrupt, ResumeHint, train};
 use crate::conversion::{Converted, Shows, convert_to, measure};
 use crate::deployed::{ProgramEngines, Ways};
 use crate::files::{self, Trained};
@@ -32,6 +33,13 @@ const NAIVE: usize = 5;
 
 /// Files of a run that are copied beside its record; they decide the curves, and are small.
 const COPIED: [&str; 3] = ["run.json", "metrics.jsonl", "result.json"];
+
+/// A network that was converted to a target.
+struct Candidate {
+    target: TargetName,
+    model: Model,
+    finetuning: Option<Finetuning>,
+}
 
 /// Makes rows of one table at one budget.
 #[derive(Debug)]
@@ -89,18 +97,21 @@ impl Maker<'_> {
             failed.get_or_insert(error);
         };
         let mut converted = Vec::new();
-        for &target in &entry.row.codes {
-            if record.conversion(target, verify).is_none() {
-                match self.converted(target, &trained, &run) {
-                    Ok(model) => converted.push((target, model)),
+        for target in entry.codes(verify) {
+            if entry.conversion(&record, target, verify).is_none() {
+                match self.converted(target, entry, &trained, &run) {
+                    Ok(made) => converted.push(made),
                     Err(error) => fail(target, error),
                 }
             }
         }
-        for (target, measured) in self.measured(&converted, &trained, &shows)? {
+        let measured = self.measured(&converted, &trained, &shows)?;
+        for (Candidate { target, finetuning, .. }, measured) in converted.into_iter().zip(measured)
+        {
             let figures = measured.and_then(|made| {
                 let file = record::checksum(&fs_err::read(converted_path(&run, target))?);
-                self.figures(target, file, &made, &shows, &folder)
+                let figures = self.figures(target, file, &made, &shows, &folder)?;
+                Ok(Conversion { finetuning, ..figures })
             });
             match figures {
                 Ok(figures) => {
@@ -126,16 +137,18 @@ impl Maker<'_> {
             Ok(_) => Start::Resume,
             Err(_) => Start::New,
         };
-        let twin = entry.config.twin_config()?.map(|twin| self.twin(&twin, run)).transpose()?;
-        let result = self.train(&entry.config, run, &Options { start, twin, ..self.options() })?;
+        let config = record::training(&entry.config);
+        let twin = config.twin_config()?.map(|twin| self.twin(&twin, run)).transpose()?;
+        let options = Options { start, twin, ..self.options() };
+        let result = self.unless_stopped(|| train(&config, run, &options, ResumeHint::Same))?;
         // A record never stands beside files that are not its own.
         Record::remove(folder)?;
         copy(run, folder)?;
         if let Some(twin) = RunFolder::open(run)?.twin() {
             copy(twin.path(), &folder.join("twin"))?;
         }
-        let config = entry.config.to_toml()?;
-        snn_ir::write_atomically(&folder.join(record::CONFIG), config.as_bytes())?;
+        let text = config.to_toml()?;
+        snn_ir::write_atomically(&folder.join(record::CONFIG), text.as_bytes())?;
         let record = Record {
             row: entry.row.name.clone(),
             seed: entry.seed,
@@ -176,7 +189,8 @@ impl Maker<'_> {
                     Ok(_) => Start::Resume,
                     Err(_) => Start::New,
                 };
-                self.train(config, &folder, &Options { start, ..self.options() })?;
+                let options = Options { start, ..self.options() };
+                self.unless_stopped(|| train(config, &folder, &options, ResumeHint::Same))?;
             }
         }
         self.new_twins.borrow_mut().insert(folder.clone());
@@ -192,10 +206,10 @@ impl Maker<'_> {
         }
     }
 
-    /// Trains; Ctrl-C ends it with a checkpoint meanwhile.
-    fn train(&self, config: &RunConfig, folder: &Path, options: &Options) -> Result<RunResult> {
+    /// A training, which Ctrl-C ends with a checkpoint.
+    fn unless_stopped(&self, training: impl FnOnce() -> Result<RunResult>) -> Result<RunResult> {
         self.interrupt.at_once.store(false, Ordering::Relaxed);
-        let result = train::train(config, folder, options, ResumeHint::Same);
+        let result = training();
         self.interrupt.at_once.store(true, Ordering::Relaxed);
         result
     }
@@ -211,8 +225,15 @@ impl Maker<'_> {
         Ok(Shows { proof, counted: samples.limited(Some(counted))?, of: samples.source.len() })
     }
 
-    /// Converts with one code and writes the model beside the run.
-    fn converted(&self, target: TargetName, trained: &Trained, run: &Path) -> Result<Model> {
+    /// Converts with one code, fine-tunes where the target says so, and writes the model beside the
+    /// run.
+    fn converted(
+        &self,
+        target: TargetName,
+        entry: &Entry<'_>,
+        trained: &Trained,
+        run: &Path,
+    ) -> Result<Candidate> {
         output::tell(format_args!("{target}: convert"));
         let path = converted_path(run, target);
         let codes = Code::from(target.code).into();
@@ -224,21 +245,52 @@ impl Maker<'_> {
             }
             _ => None,
         };
-        convert_to(&path, &trained.model, &options, calibration.as_ref(), &self.engines())
-            .with_context(|| format!("{target}"))
+        let model =
+            convert_to(&path, &trained.model, &options, calibration.as_ref(), &self.engines())
+                .with_context(|| format!("{target}"))?;
+        if target.rounding != RoundingName::Finetuned {
+            return Ok(Candidate { target, model, finetuning: None });
+        }
+        let folder = run.join(target.to_string());
+        let result = self.finetuned(&entry.config.for_finetuning(run), &model, &folder)?;
+        let tuned = RunFolder::open(&folder)?.model_path();
+        snn_ir::write_atomically(&path, &fs_err::read(tuned)?)?;
+        let finetuning = Some(Finetuning {
+            config: entry.config.finetuning,
+            accuracy: 100.0 * result.test_accuracy,
+            seconds: result.wall_seconds,
+        });
+        Ok(Candidate { target, model: Model::load(&path)?, finetuning })
+    }
+
+    /// Trains a model on the grid, or goes on with it.
+    fn finetuned(&self, config: &RunConfig, model: &Model, folder: &Path) -> Result<RunResult> {
+        output::tell(format_args!("training on the grid"));
+        let is_begun = |run: &RunFolder| {
+            let base = run.base().ok().flatten();
+            let is_same = run.config().is_ok_and(|found| found == *config);
+            !self.force && is_same && base.as_ref() == Some(model)
+        };
+        let start = match RunFolder::open(folder) {
+            Ok(run) if is_begun(&run) => Start::Resume,
+            Ok(_) => Start::Overwrite,
+            Err(_) => Start::New,
+        };
+        let options = Options { start, ..self.options() };
+        self.unless_stopped(|| finetune(config, model, folder, &options, ResumeHint::Same))
     }
 
     /// Verifies the conversions of a row side by side, and counts them.
     fn measured(
         &self,
-        converted: &[(TargetName, Model)],
+        converted: &[Candidate],
         trained: &Trained,
         shows: &Shows,
-    ) -> Result<Vec<(TargetName, Result<Converted>)>> {
+    ) -> Result<Vec<Result<Converted>>> {
         if converted.is_empty() {
             return Ok(Vec::new());
         }
-        let names: Vec<String> = converted.iter().map(|(target, _)| target.to_string()).collect();
+        let names: Vec<String> = converted.iter().map(|made| made.target.to_string()).collect();
         output::tell(format_args!("{}: verify, count", names.join(", ")));
         // What rounding costs is judged when the table is written; here only bits count.
         let demands = Demands {
@@ -247,9 +299,9 @@ impl Maker<'_> {
             frame_samples: NAIVE,
             ..Demands::default()
         };
-        let models: Vec<&Model> = converted.iter().map(|(_, model)| model).collect();
-        let all = measure(&trained.model, &models, shows, &self.engines(), &demands)?;
-        Ok(converted.iter().map(|(target, _)| *target).zip(all).collect())
+        let models: Vec<_> =
+            converted.iter().map(|made| (&made.model, made.target.rounding.tuning())).collect();
+        measure(&trained.model, &models, shows, &self.engines(), &demands)
     }
 
     fn engines(&self) -> ProgramEngines {
@@ -277,6 +329,7 @@ impl Maker<'_> {
         Ok(Conversion {
             code,
             file: Some(file),
+            finetuning: None,
             verdict: report.verdict,
             level: report.strictness,
             failures: report.failures.clone(),

@@ -5,6 +5,7 @@
 //! chart are made of records alone ([`write`]), so that no figure is typed in by hand.
 
 mod card;
+mod cost;
 mod definition;
 mod entry;
 pub(crate) mod machine;
@@ -14,6 +15,7 @@ mod summary;
 mod write;
 
 pub(crate) use card::export;
+pub(crate) use cost::predict;
 pub(crate) use definition::{Definition, FOLDER, all};
 pub(crate) use entry::{Entry, Folders, Made, entries, made};
 pub(crate) use machine::{Machine, processor};

@@ -1,12 +1,12 @@
 //! The record of a row with one seed: what was reached, on what.
 
 use super::machine::Machine;
-use crate::names::TargetName;
+use crate::names::{RoundingName, TargetName};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use snn_reparam::proof::{Strictness, Verdict};
-use snn_train::{RunConfig, RunResult, TwinResult};
+use snn_train::{FinetuningConfig, RunConfig, RunResult, TwinResult};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -23,9 +23,15 @@ pub(crate) fn checksum(bytes: &[u8]) -> String {
 }
 
 /// The checksum of a config as TOML, seed included, which names the folder of a record. Files that
-/// the config names (a start, a teacher, a network) are not part of it.
+/// the config names (a start, a teacher, a network) are not part of it, and nor is what comes after
+/// training.
 pub(crate) fn key(config: &RunConfig) -> Result<String> {
-    Ok(checksum(config.to_toml()?.as_bytes()))
+    Ok(checksum(training(config).to_toml()?.as_bytes()))
+}
+
+/// What decides the training of a row: its config but for fine-tuning, which comes after it.
+pub(crate) fn training(config: &RunConfig) -> RunConfig {
+    RunConfig { finetuning: FinetuningConfig::default(), ..config.clone() }
 }
 
 /// A row with one seed: its training and its conversions.
@@ -126,6 +132,9 @@ pub(crate) struct Conversion {
     /// Checksum of the converted model file; absent in records of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<String>,
+    /// How it was fine-tuned; absent where it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) finetuning: Option<Finetuning>,
     /// What the proof showed, whatever rounding costs.
     pub(crate) verdict: Verdict,
     /// Strictness of the proof.
@@ -158,6 +167,29 @@ pub(crate) struct Conversion {
     pub(crate) samples_per_second: f64,
     /// Where and when it was made.
     pub(crate) machine: Machine,
+}
+
+/// How a converted network was trained further on the grid.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Finetuning {
+    /// Epochs and rate.
+    pub(crate) config: FinetuningConfig,
+    /// Its accuracy on all test samples, in percent.
+    pub(crate) accuracy: f64,
+    /// Seconds that it took.
+    pub(crate) seconds: f64,
+}
+
+impl Conversion {
+    /// `true` if its proof holds, whatever rounding costs: bit for bit with the conversion of the
+    /// trained network, or with itself in every interpreter where it was fine-tuned.
+    pub(crate) fn is_proved(&self) -> bool {
+        match self.code.rounding {
+            RoundingName::Finetuned => self.verdict == Verdict::FineTuned,
+            _ => self.verdict == Verdict::Bitwise,
+        }
+    }
 }
 
 impl Record {

@@ -2,10 +2,10 @@
 
 use super::definition::{Budget, Row};
 use super::record::{Conversion, Record};
-use crate::names::TargetName;
+use crate::names::{RoundingName, TargetName};
 use crate::table::counted;
 use serde::Serialize;
-use snn_reparam::proof::{Strictness, Verdict};
+use snn_reparam::proof::Strictness;
 
 /// A figure over seeds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -105,10 +105,14 @@ pub(crate) struct CodeSummary {
 impl CodeSummary {
     /// What the proofs showed, in a few words.
     pub(crate) fn proof(&self) -> String {
+        let is_tuned = self.code.rounding == RoundingName::Finetuned;
+        let tuned = if is_tuned { " after fine-tuning" } else { "" };
         match (self.level, self.holds) {
             (None, _) => "does not hold".to_string(),
-            (Some(level), true) => level.to_string(),
-            (Some(level), false) => format!("{level}, but costs more than {}", self.max_drop),
+            (Some(level), true) => format!("{level}{tuned}"),
+            (Some(level), false) => {
+                format!("{level}{tuned}, but costs more than {}", self.max_drop)
+            }
         }
     }
 }
@@ -174,7 +178,7 @@ fn of_code(code: TargetName, max_drop: f64, records: &[Record]) -> Option<CodeSu
         .collect();
     let (_, first) = all.first()?;
     let spread = |figure: fn(&Conversion) -> f64| Spread::of(all.iter().map(|(_, c)| figure(c)));
-    let is_proved = all.iter().all(|(_, c)| c.verdict == Verdict::Bitwise);
+    let is_proved = all.iter().all(|(_, c)| c.is_proved());
     let lost = spread(|c| c.trained_accuracy - c.accuracy)?;
     Some(CodeSummary {
         code,

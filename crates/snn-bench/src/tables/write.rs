@@ -1,5 +1,6 @@
 //! A table as Markdown, JSON and a chart, made of records alone.
 
+use super::cost::Cost;
 use super::definition::{Definition, Published};
 use super::entry::Made;
 use super::machine::Machine;
@@ -7,7 +8,7 @@ use super::record::Record;
 use super::summary::{Spread, Summary};
 use crate::names::BudgetName;
 use crate::reference::{cell, wrapped};
-use crate::table::count;
+use crate::table::{count, duration};
 use anyhow::Result;
 use serde::Serialize;
 use snn_train::chart::{self, Bars};
@@ -30,6 +31,9 @@ pub(crate) struct TableJson<'a> {
     pub(crate) missing: Vec<&'a str>,
     pub(crate) published: &'a [Published],
     pub(crate) machines: Vec<&'a Machine>,
+    /// What rows will cost, as it was predicted.
+    #[serde(skip_serializing_if = "<[Cost]>::is_empty")]
+    pub(crate) costs: &'a [Cost],
 }
 
 /// Writes the table beside its records; returns the file to read.
@@ -71,6 +75,7 @@ pub(crate) fn as_json<'a>(
         missing: names.filter(|name| !is_made(name)).collect(),
         published: &table.published,
         machines,
+        costs: &made.costs,
     }
 }
 
@@ -85,15 +90,6 @@ pub(crate) fn spread(spread: &Spread, decimals: usize) -> String {
     match spread.deviation {
         Some(deviation) => format!("{mean} ± {deviation:.decimals$}"),
         None => mean,
-    }
-}
-
-/// Hours, minutes or seconds.
-pub(super) fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s >= 5_400.0 => format!("{:.1} h", s / 3_600.0),
-        s if s >= 90.0 => format!("{:.1} min", s / 60.0),
-        s => format!("{s:.0} s"),
     }
 }
 
@@ -121,9 +117,14 @@ fn markdown(table: &Definition, budget: BudgetName, made: &Made) -> String {
          nothing was\nchosen by the test set.",
         table.name
     );
-    trainings(&mut text, &made.rows);
+    if !made.rows.is_empty() {
+        trainings(&mut text, &made.rows);
+    }
     missing(&mut text, table, budget, &made.rows);
-    conversions(&mut text, &made.rows);
+    costs(&mut text, table, budget, &made.costs);
+    if !made.rows.is_empty() {
+        conversions(&mut text, &made.rows);
+    }
     if !table.published.is_empty() {
         text += "\n## Published elsewhere\n\n\
                  | method | T | test accuracy | | source |\n|---|--:|--:|---|---|\n";
@@ -139,8 +140,48 @@ fn markdown(table: &Definition, budget: BudgetName, made: &Made) -> String {
             );
         }
     }
-    machines(&mut text, &made.records);
+    if !made.rows.is_empty() {
+        machines(&mut text, &made.records);
+    }
     text
+}
+
+/// What rows will cost, as it was predicted.
+fn costs(text: &mut String, table: &Definition, budget: BudgetName, costs: &[Cost]) {
+    if costs.is_empty() {
+        return;
+    }
+    let command = format!("snn table {} --budget {budget} --estimate STEPS", table.name);
+    let about = format!(
+        "From so many steps of each stage, after as many to warm up; evaluation, conversion and \
+         proof come on top. Measured by `{command}`."
+    );
+    let _ = write!(
+        text,
+        "\n## Predicted cost of training\n\n{}\n\n\
+         | row | stage | epochs | samples an epoch | steps | samples/s | takes | processor | device \
+         | commit |\n|---|---|--:|--:|--:|--:|--:|---|---|---|\n",
+        wrapped(&about)
+    );
+    for cost in costs {
+        let Machine { processor, instruction_set, device, commit, .. } = &cost.machine;
+        let commit = commit.as_deref().unwrap_or("unknown");
+        for stage in &cost.stages {
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {:.2} | {} | {} ({instruction_set}) | {device} | \
+                 {commit} |",
+                cost.row,
+                cell(&stage.stage),
+                stage.epochs,
+                stage.samples,
+                cost.steps,
+                stage.samples_per_second,
+                duration(stage.seconds()),
+                cell(processor),
+            );
+        }
+    }
 }
 
 fn trainings(text: &mut String, rows: &[Summary]) {
@@ -180,7 +221,7 @@ fn missing(text: &mut String, table: &Definition, budget: BudgetName, rows: &[Su
 
 fn conversions(text: &mut String, rows: &[Summary]) {
     *text += "\n## Conversion to integers and events\n\n\
-              | row | code | seeds | proof | samples | accuracy | lost by rounding | same class | \
+              | row | code | seeds | proof | samples | accuracy | lost on the grid | same class | \
               micro-steps | firing rate | additions | energy | samples/s |\n\
               |---|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
     for row in rows {

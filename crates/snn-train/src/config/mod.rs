@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod crossover;
 pub(crate) mod data;
 pub(crate) mod distillation;
+pub(crate) mod finetuning;
 pub(crate) mod flatten;
 mod graph_difference;
 pub(crate) mod kind;
@@ -23,6 +24,7 @@ use self::check::check;
 use self::crossover::CrossoverConfig;
 use self::data::{DataConfig, RunData};
 use self::distillation::DistillationConfig;
+use self::finetuning::FinetuningConfig;
 use self::network::NetworkConfig;
 use self::start_from::StartFromConfig;
 use self::twin::TwinConfig;
@@ -158,6 +160,9 @@ pub struct RunConfig {
     /// Stages in which the sites of a twin become LIF.
     #[serde(default, skip_serializing_if = "CrossoverConfig::is_default")]
     pub crossover: CrossoverConfig,
+    /// Fine-tuning on the grid after conversion.
+    #[serde(default, skip_serializing_if = "FinetuningConfig::is_default")]
+    pub finetuning: FinetuningConfig,
     /// Staged training: a twin that is trained first; absent for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub twin: Option<TwinConfig>,
@@ -265,6 +270,7 @@ impl RunConfig {
         if self.encoder != Encoder::Direct {
             self.encoder.validate(self.time_steps)?;
         }
+        self.finetuning.validate()?;
         self.crossover.validate()?;
         self.before().map(drop)
     }

@@ -4,6 +4,7 @@ use crate::config::RunConfig;
 use crate::config::activity::ActivityConfig;
 use crate::config::crossover::CrossoverConfig;
 use crate::config::distillation::DistillationConfig;
+use crate::config::finetuning::FinetuningConfig;
 use crate::config::stage_name::{CROSSOVER, TWIN};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,8 @@ pub struct TwinConfig {
 }
 
 /// Keys that the twin has in common with the run, or cannot have.
-const NOT_ITS_OWN: [&str; 4] = ["seed", "network", TWIN, CROSSOVER];
+const NOT_ITS_OWN: [&str; 5] = ["seed", "network", FINETUNING, TWIN, CROSSOVER];
+const FINETUNING: &str = "finetuning";
 
 impl RunConfig {
     /// The config of the twin; `None` for a run without one.
@@ -47,6 +49,7 @@ impl RunConfig {
         if let Some(key) = NOT_ITS_OWN.iter().find(|key| keys.contains_key(**key)) {
             let why = match *key {
                 TWIN | CROSSOVER => "a twin has no stages before it",
+                FINETUNING => "a twin is not converted",
                 _ => "the twin has that of the run",
             };
             return Err(Error::Toml(format!("`twin.{key}` must be absent: {why}")));
@@ -58,6 +61,7 @@ impl RunConfig {
             time_steps: if self.has_frames() { self.time_steps } else { 1 },
             distillation: DistillationConfig::default(),
             activity: ActivityConfig::default(),
+            finetuning: FinetuningConfig::default(),
             ..self.clone()
         };
         let mut table = Table::try_from(&base).map_err(|error| Error::Toml(error.to_string()))?;

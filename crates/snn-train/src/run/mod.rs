@@ -400,7 +400,10 @@ impl RunFolder {
     }
 
     /// The model that the run was started from, if it was started from one.
-    pub(crate) fn base(&self) -> Result<Option<Model>> {
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn base(&self) -> Result<Option<Model>> {
         self.kept(BASE)
     }
 

@@ -4,8 +4,8 @@ use snn_data::Source;
 use snn_ir::{Code, Form, Model};
 use snn_reparam::{GridOptions, convert, to_grid};
 use snn_train::{
-    Error, OptimiserConfig, Options, Outcome, RunConfig, RunFolder, SgdConfig, Start, finetune,
-    train,
+    Error, FinetuningConfig, OptimiserConfig, Options, Outcome, RunConfig, RunFolder, SgdConfig,
+    Start, finetune, train,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -25,17 +25,23 @@ held_out = 7680 # leaves 320, twenty batches of 16
 crop_padding = 0
 ";
 
+/// The config that fine-tunes a model of a run for so many epochs at a rate.
+fn for_finetuning(
+    config: &RunConfig,
+    run: &Path,
+    (epochs, learning_rate): (usize, f64),
+) -> RunConfig {
+    let finetuning = FinetuningConfig { epochs, learning_rate };
+    RunConfig { finetuning, ..config.clone() }.for_finetuning(run)
+}
+
 fn go(
     model: &Model,
     folder: &Path,
     start: Start,
     step_limit: Option<usize>,
 ) -> Result<Outcome, Error> {
-    let config = RunConfig::from_toml(CONFIG).unwrap().for_finetuning(
-        Path::new("run"),
-        1,
-        snn_train::DEFAULT_FINETUNE_RATE,
-    );
+    let config = RunConfig::from_toml(CONFIG).unwrap().for_finetuning(Path::new("run"));
     finetune(
         &config,
         model,
@@ -110,7 +116,7 @@ fn activity_falls_on_the_grid() {
     };
     let tuned = |name: &str, sets: &[String]| {
         let config = RunConfig::with_overrides(CONFIG, sets).unwrap();
-        let config = config.for_finetuning(Path::new("run"), 2, 0.02);
+        let config = for_finetuning(&config, Path::new("run"), (2, 0.02));
         let folder = parent.path().join(name);
         finetune(&config, &model, &folder, &Options::default(), &mut |_| {}).unwrap();
         mean_activity(&Model::load(folder.join("model.safetensors")).unwrap())
@@ -125,8 +131,11 @@ fn fine_tuning_learns() {
     let parent = tempfile::tempdir().unwrap();
     let model = grid_model(&parent.path().join("trained"), 0);
     let more = ["data.held_out=6400".to_string()]; // leaves 1,600, a hundred batches
-    let config =
-        RunConfig::with_overrides(CONFIG, &more).unwrap().for_finetuning(Path::new("run"), 4, 0.02);
+    let config = for_finetuning(
+        &RunConfig::with_overrides(CONFIG, &more).unwrap(),
+        Path::new("run"),
+        (4, 0.02),
+    );
     let folder = parent.path().join("tuned");
     let outcome = finetune(&config, &model, &folder, &Options::default(), &mut |_| {}).unwrap();
     let Outcome::Finished(result) = outcome else { panic!("not finished") };
@@ -193,7 +202,7 @@ fn averages_mixtures_and_a_teacher_resume_exactly_on_the_grid() {
     let bytes = |name: &str| std::fs::read(at(name).join("model.safetensors")).unwrap();
     assert_eq!(bytes("run"), bytes("whole"));
     assert_ne!(Model::load(at("whole").join("model.safetensors")).unwrap(), model);
-    let again = config.for_finetuning(Path::new("run"), 3, 0.01);
+    let again = for_finetuning(&config, Path::new("run"), (3, 0.01));
     assert!(
         matches!(again.optimiser, OptimiserConfig::Sgd(SgdConfig { weight_decay: 0.0, .. })),
         "the rate is meant for it"
@@ -206,7 +215,7 @@ fn averages_mixtures_and_a_teacher_resume_exactly_on_the_grid() {
 fn weights_that_leave_the_grid_are_a_clear_error_and_leave_the_folder_as_it_was() {
     let parent = tempfile::tempdir().unwrap();
     let model = grid_model(&parent.path().join("trained"), 0);
-    let config = RunConfig::from_toml(CONFIG).unwrap().for_finetuning(Path::new("run"), 2, 1e9);
+    let config = for_finetuning(&RunConfig::from_toml(CONFIG).unwrap(), Path::new("run"), (2, 1e9));
     let folder = parent.path().join("run");
     for start in [Start::New, Start::Resume] {
         let options = Options { start, ..Options::default() };
@@ -232,7 +241,7 @@ fn a_staged_run_is_fine_tuned_with_its_twin_as_teacher() {
     let events = convert(&trained, &Code::Unary.into()).unwrap().model;
     let model = to_grid(&events, GridOptions::default()).unwrap().model;
     let config = RunFolder::open(at("run")).unwrap().config().unwrap();
-    let config = config.for_finetuning(&at("run"), 1, 1e-3);
+    let config = for_finetuning(&config, &at("run"), (1, 1e-3));
     assert_eq!(config.distillation.teacher, at("run").join("twin"));
     let options = Options { step_limit: Some(1), ..Options::default() };
     finetune(&config, &model, &at("tuned"), &options, &mut |_| {}).unwrap();
@@ -242,7 +251,8 @@ fn a_staged_run_is_fine_tuned_with_its_twin_as_teacher() {
     let untaught =
         RunConfig::with_overrides(CONFIG, &[sets[0].clone(), "distillation.weight=0".into()]);
     assert!(
-        untaught.unwrap().for_finetuning(&at("run"), 1, 1e-3).distillation.teacher == Path::new("")
+        for_finetuning(&untaught.unwrap(), &at("run"), (1, 1e-3)).distillation.teacher
+            == Path::new("")
     );
     std::fs::remove_dir_all(at("run").join("twin")).unwrap();
     let error = finetune(&config, &model, &at("later"), &options, &mut |_| {}).unwrap_err();

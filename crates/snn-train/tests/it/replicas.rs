@@ -125,7 +125,7 @@ fn fine_tuning_on_the_grid_has_replicas_too() {
     let mut ends = Vec::new();
     for replicas in [1, 2] {
         let config = config(&[&format!("replicas={replicas}")]);
-        let config = config.for_finetuning(Path::new("run"), 1, 0.005);
+        let config = config.for_finetuning(Path::new("run"));
         let mut losses = Vec::new();
         let folder = at(&format!("tuned by {replicas}"));
         finetune(&config, &model, &folder, &Options::default(), &mut |progress| {

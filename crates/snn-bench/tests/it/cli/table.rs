@@ -75,6 +75,9 @@ fn record(root: &Path, row: &str) -> Value {
         for field in ["samples_per_second", "machine"] {
             conversion.as_object_mut().unwrap().remove(field).unwrap();
         }
+        if let Some(finetuning) = conversion.get_mut("finetuning") {
+            finetuning.as_object_mut().unwrap().remove("seconds").unwrap();
+        }
     }
     record
 }
@@ -173,17 +176,104 @@ fn a_table_is_made_once_and_written() {
     assert_eq!(all["tables"].as_array().unwrap().len(), 2);
 }
 
+/// A table whose first row is fine-tuned as well: verified on as many test samples as that takes.
+fn tuned_table(more: &str) -> String {
+    let whole = "set = [\"epochs=2\", \"data.test_limit=1000\"]\nverify = 1000";
+    TABLE
+        .replace("set = [\"epochs=2\"]\nverify = 20", whole)
+        .replace("\"unary\", \"bitplane\"]", &format!("\"unary\", \"unary-finetuned\"]{more}"))
+}
+
+#[test]
+fn networks_are_fine_tuned_as_the_config_says() {
+    let root = root("table-finetuned");
+    let path = root.join("tables/tiny.toml");
+    std::fs::write(&path, tuned_table("")).unwrap();
+    let hybrid = |more: &[&str]| {
+        let all = [&["--row", "hybrid", "--json"], more].concat();
+        let made = table(&root, &all).success();
+        (json(&made)["rows"][0].clone(), stderr(&made))
+    };
+    let (made, told) = hybrid(&[]);
+    let codes = made["codes"].as_array().unwrap();
+    assert_eq!((codes.len(), &made["missing"]), (2, &serde_json::json!([])), "{made}");
+    assert_eq!(codes[1]["code"], "unary-finetuned");
+    assert_eq!((&codes[1]["holds"], &codes[1]["samples"]), (&true.into(), &1000.into()));
+    assert_eq!(told.matches("training on the grid").count(), 1, "{told}");
+    let conversions = record(&root, "hybrid")["conversions"].clone();
+    assert!(conversions[0].get("finetuning").is_none());
+    let usual = serde_json::json!({"epochs": 1, "learning_rate": 0.005});
+    assert_eq!(conversions[1]["finetuning"]["config"], usual);
+    assert_ne!(conversions[0]["file"], conversions[1]["file"]);
+    let text = std::fs::read_to_string(root.join("docs/results/tables/tiny/quick.md")).unwrap();
+    assert!(text.contains("| unary-finetuned | 1 | bitwise after fine-tuning |"), "{text}");
+
+    // Another rate is another network on the grid, of the same training.
+    let set = "\nset = [\"finetuning.learning_rate=0.02\"]";
+    std::fs::write(&path, tuned_table(set)).unwrap();
+    let (_, told) = hybrid(&[]);
+    assert!(!told.contains(": training") && told.contains("training on the grid"), "{told}");
+    let again = record(&root, "hybrid")["conversions"].clone();
+    assert_eq!(again[0], conversions[0]);
+    assert_eq!(again[1]["finetuning"]["config"]["learning_rate"], 0.02);
+    assert!(!hybrid(&[]).1.contains("training"));
+    // Few samples say nothing for a network whose accuracy alone speaks for it.
+    std::fs::remove_dir_all(root.join("docs")).unwrap();
+    let (few, _) = hybrid(&["--verify", "5"]);
+    assert_eq!(few["codes"].as_array().unwrap().len(), 1, "{few}");
+}
+
+#[test]
+fn the_cost_of_a_training_is_predicted() {
+    let root = root("table-cost");
+    let path = root.join("tables/tiny.toml");
+    let staged = TABLE.replace("set = [\"epochs=2\"]", "set = [\"epochs=7\", \"twin.epochs=30\"]");
+    std::fs::write(&path, staged).unwrap();
+    let made = json(&table(&root, &["--estimate", "2", "--json"]).success());
+    assert_eq!(made["rows"], serde_json::json!([]), "nothing is made");
+    let costs = made["costs"].as_array().unwrap();
+    let rows: Vec<_> = costs.iter().map(|cost| cost["row"].as_str().unwrap()).collect();
+    assert_eq!(rows, ["hybrid", "spiking"]);
+    // What the row sets comes last.
+    for (cost, epochs) in costs.iter().zip([7, 1]) {
+        let stages = cost["stages"].as_array().unwrap();
+        let stage = |index: usize| (&stages[index]["epochs"], &stages[index]["samples"]);
+        assert_eq!(stage(0), (&30.into(), &1000.into()), "{cost}");
+        assert_eq!(stage(1), (&epochs.into(), &1000.into()), "{cost}");
+        assert!(stages.iter().all(|s| s["samples_per_second"].as_f64().unwrap() > 0.0));
+    }
+    let text = std::fs::read_to_string(root.join("docs/results/tables/tiny/quick.md")).unwrap();
+    assert!(text.contains("| hybrid | twin | 30 | 1000 | 2 |"), "{text}");
+    assert!(!root.join("runs").exists());
+    // A config that changed has another cost.
+    std::fs::write(&path, TABLE).unwrap();
+    let shown = json(&table(&root, &["--show", "--json"]).success());
+    assert!(shown.get("costs").is_none(), "{shown}");
+
+    let config = root.join("configs/config.toml");
+    let config = ["estimate", "--config", config.to_str().unwrap(), "--set", "epochs=5"];
+    let cost = json(&run(config.iter().chain(&["--steps", "2", "--json"])).success());
+    has(&cost, &["seconds", "stages"]);
+    assert_eq!(cost["stages"][0]["epochs"], 5);
+    let text = stdout(&run(config.iter().chain(&["--steps", "2"])).success());
+    assert!(text.contains("all stages: "), "{text}");
+    let much = run(config.iter().chain(&["--steps", "1000"])).code(2);
+    assert!(stderr(&much).contains("data.limit"), "{}", stderr(&much));
+}
+
 #[test]
 fn a_table_that_is_killed_at_any_moment_ends_the_same() {
     let whole = root("table-whole");
+    std::fs::write(whole.join("tables/tiny.toml"), tuned_table("")).unwrap();
     table(&whole, &[]).success();
     // It begins with a record of one code whose weights are gone.
     let killed = root("table-killed");
     let path = killed.join("tables/tiny.toml");
-    std::fs::write(&path, TABLE.replace("\"unary\", \"bitplane\"", "\"bitplane\"")).unwrap();
+    let one = tuned_table("").replace("\"unary\", \"unary-finetuned\"", "\"unary-finetuned\"");
+    std::fs::write(&path, one).unwrap();
     table(&killed, &["--row", "hybrid"]).success();
     std::fs::remove_dir_all(killed.join("runs")).unwrap();
-    std::fs::write(&path, TABLE).unwrap();
+    std::fs::write(&path, tuned_table("")).unwrap();
     let mut kills = 0;
     let mut life = Duration::from_millis(200);
     loop {
