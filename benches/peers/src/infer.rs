@@ -15,7 +15,7 @@ use fs_err as fs;
 use serde_json::Value;
 
 use self::options::Options;
-use crate::{digest, finish, machine, median, print, project, side::Side};
+use crate::{digest, finish, kind, machine, median, print, project, side::Side};
 
 const THREADS: usize = 2;
 const FULL: Pace =
@@ -219,8 +219,8 @@ fn share(found: &[u64], expected: &[u64]) -> f64 {
     found.iter().zip(expected).filter(|(a, b)| a == b).count() as f64 / found.len() as f64
 }
 
-/// Runs the benchmark, writes `docs/results/peers/infer.{json,md}` unless only a part was measured,
-/// and prints the table or, with `--json`, the JSON.
+/// Runs the benchmark, writes `docs/results/peers/infer-KIND.{json,md}` unless only a part was
+/// measured, and prints the table or, with `--json`, the JSON.
 pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let options = Options::parse(arguments)?;
     let root = project::root()?;
@@ -272,7 +272,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
         eprintln!("only a part was measured, or briefly: nothing is written");
         return print(&report, &table, options.json);
     }
-    finish(&root, "infer", &report, &table, options.json)
+    finish(&root, &format!("infer-{}", kind(&machine)), &report, &table, options.json)
 }
 
 /// Every side in turn, on batches and then on single images, again and again.

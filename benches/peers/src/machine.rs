@@ -21,7 +21,10 @@ pub(crate) fn describe(root: &Path, python: &Path, packages: &[&str]) -> Result<
     };
     let flags = field("flags");
     let has = |flag: &str| flags.split_whitespace().any(|found| found == flag);
-    let vectors = ["avx512f", "avx2"].into_iter().find(|flag| has(flag)).unwrap_or("baseline");
+    // The widest instructions that this project uses, by its names for them.
+    let sets = [("amx_int8", "amx"), ("avx512_vnni", "avx512vnni"), ("avx512f", "avx512")];
+    let sets = sets.into_iter().chain([("avx2", "avx2")]);
+    let set = sets.into_iter().find(|(flag, _)| has(flag)).map_or("scalar", |(_, set)| set);
     let output = |program: &Path, arguments: &[&str]| -> Result<String> {
         let output = Command::new(program).args(arguments).current_dir(root).output()?;
         ensure!(output.status.success(), "{} {arguments:?} failed", program.display());
@@ -36,7 +39,8 @@ pub(crate) fn describe(root: &Path, python: &Path, packages: &[&str]) -> Result<
     let versions: Vec<&str> =
         ["-c", versions].into_iter().chain(packages.iter().copied()).collect();
     Ok(json!({
-        "processor": format!("{} ({vectors})", field("model name")),
+        "processor": format!("{} ({set})", field("model name")),
+        "instruction_set": set,
         "bf16": if has("avx512_bf16") { "yes" } else { "no" },
         "load": fs::read_to_string("/proc/loadavg")?.split_whitespace().next().unwrap_or("unknown"),
         "commit": if changed { format!("{commit} with local changes") } else { commit },

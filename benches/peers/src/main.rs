@@ -28,10 +28,11 @@ usage: cargo xtask bench-peers COMPARISON
 
   train [--json] [--device cuda:N]
                     training steps beside SpikingJelly, in turn; writes
-                    docs/results/peers/train.{json,md}
+                    docs/results/peers/train-KIND.{json,md}, with the widest instructions
+                    of the processor, or gpu, for KIND
   infer [--json] [--quick] [--work R18|R20] [--data DIR] [--run WORK=DIR]
                     inference of trained networks beside SpikingJelly and dense networks, in
-                    turn, on images of CIFAR-100; writes docs/results/peers/infer.{json,md}.
+                    turn, on images of CIFAR-100; writes docs/results/peers/infer-KIND.{json,md}.
                     --quick: one brief turn, nothing written; --run: a trained run, otherwise
                     one in the cache, trained by configs/peers where it is missing
   data [--json]     reading and augmenting beside SpikingJelly, tonic and torchvision; writes
@@ -112,6 +113,12 @@ fn digest(file: &Path) -> Result<String> {
     let digest = Sha256::digest(fs::read(file)?);
     let digits: Vec<String> = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     Ok(digits.concat())
+}
+
+/// The widest instructions of a machine, for names of files: figures of different kinds of
+/// processors stand side by side.
+fn kind(machine: &Value) -> &str {
+    machine["instruction_set"].as_str().unwrap_or("unknown")
 }
 
 /// How many times as large as others some values are: the median over the rounds, within each of

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::{finish, footer, machine, median, paired, project, side::Side};
+use crate::{finish, footer, kind, machine, median, paired, project, side::Side};
 
 const THREADS: usize = 2;
 /// The least length of a turn.
@@ -173,8 +173,8 @@ impl Row {
     }
 }
 
-/// Runs the benchmark, writes `train.{json,md}`, or of a GPU `train-gpu.{json,md}`, to
-/// `docs/results/peers`, and prints the table or, with `--json`, the JSON.
+/// Runs the benchmark, writes `train-KIND.{json,md}`, KIND being the kind of the processor or
+/// `gpu`, to `docs/results/peers`, and prints the table or, with `--json`, the JSON.
 pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let mut rest: Vec<&str> =
         arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
@@ -226,7 +226,8 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     }
     let report = report(&rows, &machine, has_bf16)?;
     let table = table(&rows, &report, device);
-    finish(&root, if on_gpu { "train-gpu" } else { "train" }, &report, &table, json)
+    let kind = if on_gpu { "gpu" } else { kind(&machine) };
+    finish(&root, &format!("train-{kind}"), &report, &table, json)
 }
 
 fn take_turn(side: &mut Side, row: &mut Row) -> Result<()> {

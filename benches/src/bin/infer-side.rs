@@ -15,8 +15,9 @@ use snn_core::{Mode, Network, Pixels};
 use snn_data::{Dataset, DatasetName};
 use snn_ir::{Code, Input, Model, Record};
 use snn_reparam::GridOptions;
-use snn_runtime::deploy::{Deployment, Kernels, Options, Session};
+use snn_runtime::deploy::{Deployment, Kernels, Options, Session, Tuning};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Images alone before they are timed.
 const WARM_UP: usize = 3;
@@ -86,8 +87,12 @@ struct Deployed {
 
 impl Deployed {
     fn new(model: &Model, kernels: Kernels, threads: usize) -> Result<Self> {
-        let deployment =
-            Deployment::new(model, &Options { kernels, threads, ..Options::default() })?;
+        // As `snn tune` does, and then all commands.
+        let mut tuning = Tuning::default();
+        tuning.measure(model, &Options::default())?;
+        let tuning = Some(Arc::new(tuning));
+        let options = Options { kernels, threads, tuning, ..Options::default() };
+        let deployment = Deployment::new(model, &options)?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         Ok(Self { session: deployment.session(), deployment, pool })
     }

@@ -122,7 +122,7 @@ pub(crate) fn table(measured: &[Measured], machine: &Value, pace: Pace) -> Strin
             "Trained networks, every site LIF (leak 1/2, threshold 1, hard reset), no regulariser \
              of activity, on test images of CIFAR-100; {THREADS} threads. The same weights are \
              in all sides; ours, deployed, has them on the int8 grid, and \
-             multiplies densely where so much is active that a model of costs takes that for \
+             multiplies densely where so much is active that it is \
              faster; *events only* never does, and *in f32* the weights are not on the grid. \
              Images a second in batches of {}, and milliseconds of one image alone, each the \
              median of the turns; sides \
