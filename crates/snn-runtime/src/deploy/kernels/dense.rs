@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::deploy::kernels::vectors::{Avx2, Avx512};
-use crate::deploy::kernels::vectors::{Portable, Products};
+use crate::deploy::kernels::vectors::{Portable, Products, add_products};
 use crate::deploy::plan::vector_product::{Grouping, VectorProduct};
 use crate::geometry::Taps;
 #[cfg(target_arch = "x86_64")]
@@ -53,8 +53,10 @@ fn with_avx2(place: DenseTask<'_>, currents: &mut [i32]) {
 #[inline(always)]
 fn by_fours(place: DenseTask<'_>, currents: &mut [i32]) {
     match (place.dense.lanes, place.dense.pixels) {
+        (16, 8) => row::<1, 8, 4, 64, Avx512>(place, currents),
         (16, 4) => row::<1, 4, 4, 64, Avx512>(place, currents),
         (16, _) => row::<1, 1, 4, 64, Avx512>(place, currents),
+        (32, 8) => row::<2, 8, 4, 64, Avx512>(place, currents),
         (32, 4) => row::<2, 4, 4, 64, Avx512>(place, currents),
         (32, _) => row::<2, 1, 4, 64, Avx512>(place, currents),
         (_, 4) => row::<4, 4, 4, 64, Avx512>(place, currents),
@@ -88,58 +90,52 @@ fn row<
 ) {
     let (vectors, _) = dense.block(block).as_chunks::<BYTES>();
     let (weights, _) = vectors.as_chunks::<VECTORS>();
-    let (multipliers, limit, groups) =
-        (dense.multipliers(block), dense.limits[block], dense.groups);
-    let first_lane = block.wrapping_mul(dense.lanes);
-    let lanes = dense.lanes.min(dense.channels.wrapping_sub(first_lane));
+    let limit = dense.limits[block];
+    let (runs, length) = dense.runs();
+    let column = dense.groups;
+    let place = Lanes {
+        multipliers: dense.multipliers(block),
+        first: block.wrapping_mul(dense.lanes),
+        channels: dense.channels,
+    };
     for (group, outputs) in currents.chunks_mut(PIXELS.wrapping_mul(dense.channels)).enumerate() {
+        let first = group.wrapping_mul(PIXELS).wrapping_mul(dense.stride);
         let mut sums = [[V::zero(); VECTORS]; PIXELS];
         let mut room = limit;
         for tap_y in 0..taps.count {
             let line = &lines[tap_y.wrapping_mul(apart)..][..dense.line()];
-            for tap in 0..dense.taps {
-                let weights = &weights[(taps.first.wrapping_add(tap_y))
-                    .wrapping_mul(dense.taps)
-                    .wrapping_add(tap)
-                    .wrapping_mul(groups)..][..groups];
-                let mut inputs = [[].as_slice(); PIXELS];
-                for (pixel, inputs) in inputs.iter_mut().enumerate() {
-                    let column =
-                        group.wrapping_mul(PIXELS).wrapping_add(pixel).wrapping_mul(dense.stride);
-                    let column = column.wrapping_add(tap.wrapping_mul(dense.dilation));
-                    *inputs = &line.as_chunks::<GROUP>().0[column.wrapping_mul(groups)..][..groups];
-                }
+            let line = line.as_chunks::<GROUP>().0;
+            for run in 0..runs {
+                let row = taps.first.wrapping_add(tap_y).wrapping_mul(runs).wrapping_add(run);
+                let weights = &weights[row.wrapping_mul(length)..][..length];
+                let start = first.wrapping_add(run.wrapping_mul(dense.dilation));
                 let mut done = 0;
-                while done < groups {
+                while done < length {
                     if room == 0 {
-                        flush::<VECTORS, PIXELS, GROUP, BYTES, V>(
-                            &mut sums,
-                            multipliers,
-                            outputs,
-                            (first_lane, lanes, dense.channels),
-                        );
+                        place.flush::<VECTORS, PIXELS, GROUP, BYTES, V>(&mut sums, outputs);
                         room = limit;
                     }
-                    let end = groups.min(done.saturating_add(room));
-                    add::<VECTORS, PIXELS, GROUP, BYTES, V>(
-                        &weights[done..end],
-                        inputs.map(|inputs| &inputs[done..end]),
-                        &mut sums,
-                    );
+                    let end = length.min(done.saturating_add(room));
+                    let weights = &weights[done..end];
+                    let mut inputs = [[].as_slice(); PIXELS];
+                    for (pixel, inputs) in inputs.iter_mut().enumerate() {
+                        let begin = start
+                            .wrapping_add(pixel.wrapping_mul(dense.stride))
+                            .wrapping_mul(column)
+                            .wrapping_add(done);
+                        *inputs = &line[begin..][..weights.len()];
+                    }
+                    add::<VECTORS, PIXELS, GROUP, BYTES, V>(weights, &inputs, &mut sums);
                     room = room.wrapping_sub(end.wrapping_sub(done));
                     done = end;
                 }
             }
         }
-        flush::<VECTORS, PIXELS, GROUP, BYTES, V>(
-            &mut sums,
-            multipliers,
-            outputs,
-            (first_lane, lanes, dense.channels),
-        );
+        place.flush::<VECTORS, PIXELS, GROUP, BYTES, V>(&mut sums, outputs);
     }
 }
 
+/// Adds the products of weights with inputs of the same length, those of each pixel.
 #[inline(always)]
 fn add<
     const VECTORS: usize,
@@ -149,7 +145,7 @@ fn add<
     V: Products<GROUP, BYTES>,
 >(
     weights: &[[[i8; BYTES]; VECTORS]],
-    inputs: [&[[u8; GROUP]]; PIXELS],
+    inputs: &[&[[u8; GROUP]]; PIXELS],
     sums: &mut [[V::Sums; VECTORS]; PIXELS],
 ) {
     let mut local = *sums;
@@ -164,29 +160,41 @@ fn add<
     *sums = local;
 }
 
-/// Adds the sums, times the multipliers of their outputs, to the currents, and begins anew.
-#[inline(always)]
-fn flush<
-    const VECTORS: usize,
-    const PIXELS: usize,
-    const GROUP: usize,
-    const BYTES: usize,
-    V: Products<GROUP, BYTES>,
->(
-    sums: &mut [[V::Sums; VECTORS]; PIXELS],
-    multipliers: &[i32],
-    outputs: &mut [i32],
-    (first_lane, lanes, channels): (usize, usize, usize),
-) {
-    for (sums, outputs) in sums.iter_mut().zip(outputs.chunks_exact_mut(channels)) {
-        let outputs = &mut outputs[first_lane..][..lanes];
-        let each = outputs.chunks_mut(16).zip(multipliers.as_chunks::<16>().0);
-        for (sums, (outputs, multipliers)) in sums.iter_mut().zip(each) {
-            let values = V::lanes(*sums);
-            for ((output, sum), &multiplier) in outputs.iter_mut().zip(values).zip(multipliers) {
-                *output = output.wrapping_add(sum.wrapping_mul(multiplier));
+/// Where the sums of a block go.
+#[derive(Debug, Clone, Copy)]
+struct Lanes<'p> {
+    multipliers: &'p [i32],
+    /// The first output channel of the block.
+    first: usize,
+    /// Output channels of all blocks.
+    channels: usize,
+}
+
+impl Lanes<'_> {
+    /// Adds the sums, times the multipliers of their outputs, to the currents, and begins anew.
+    #[inline(always)]
+    fn flush<
+        const VECTORS: usize,
+        const PIXELS: usize,
+        const GROUP: usize,
+        const BYTES: usize,
+        V: Products<GROUP, BYTES>,
+    >(
+        self,
+        sums: &mut [[V::Sums; VECTORS]; PIXELS],
+        outputs: &mut [i32],
+    ) {
+        let (multipliers, _) = self.multipliers.as_chunks::<16>();
+        for (sums, outputs) in sums.iter_mut().zip(outputs.chunks_exact_mut(self.channels)) {
+            let each = outputs[self.first..].chunks_mut(16).zip(multipliers);
+            for (sums, (outputs, multipliers)) in sums.iter_mut().zip(each) {
+                // Whole vectors are one addition; only the last channels may be fewer.
+                match <&mut [i32; 16]>::try_from(&mut *outputs) {
+                    Ok(outputs) => V::add_to(*sums, multipliers, outputs),
+                    Err(_) => add_products(outputs, &V::lanes(*sums), multipliers),
+                }
+                *sums = V::zero();
             }
-            *sums = V::zero();
         }
     }
 }

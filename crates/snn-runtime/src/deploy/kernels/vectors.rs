@@ -41,6 +41,19 @@ pub(crate) trait Products<const GROUP: usize, const BYTES: usize> {
     /// 128.
     fn add(sums: Self::Sums, weights: &[i8; BYTES], levels: [u8; GROUP]) -> Self::Sums;
     fn lanes(sums: Self::Sums) -> [i32; 16];
+    /// Adds the sums of all lanes, times the multipliers of their outputs, to these.
+    #[inline(always)]
+    fn add_to(sums: Self::Sums, multipliers: &[i32; 16], outputs: &mut [i32; 16]) {
+        add_products(outputs, &Self::lanes(sums), multipliers);
+    }
+}
+
+/// Adds sums times multipliers to outputs, of which there may be fewer.
+#[inline(always)]
+pub(crate) fn add_products(outputs: &mut [i32], sums: &[i32; 16], multipliers: &[i32; 16]) {
+    for ((output, sum), multiplier) in outputs.iter_mut().zip(sums).zip(multipliers) {
+        *output = output.wrapping_add(sum.wrapping_mul(*multiplier));
+    }
 }
 
 /// A vector of `LANES` sums of f32.

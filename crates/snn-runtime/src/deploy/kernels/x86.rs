@@ -12,8 +12,9 @@ use std::arch::x86_64::{
     _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16,
     _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_epi32, _mm512_add_ps, _mm512_cvtepi8_epi16,
     _mm512_dpbusd_epi32, _mm512_maskz_compress_epi32, _mm512_mul_ps, _mm512_mullo_epi16,
-    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
-    _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16, _mm512_test_epi32_mask,
+    _mm512_mullo_epi32, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16,
+    _mm512_test_epi32_mask,
 };
 use std::mem::transmute;
 
@@ -235,6 +236,17 @@ impl Products<4, 64> for Avx512 {
     fn lanes(sums: __m512i) -> [i32; 16] {
         // SAFETY: 64 bytes of integers are 64 bytes of integers.
         unsafe { transmute::<__m512i, [i32; 16]>(sums) }
+    }
+
+    #[inline(always)]
+    fn add_to(sums: __m512i, multipliers: &[i32; 16], outputs: &mut [i32; 16]) {
+        // SAFETY: as above; an array of sixteen integers is a vector of them.
+        unsafe {
+            let multipliers = transmute::<[i32; 16], __m512i>(*multipliers);
+            let before = transmute::<[i32; 16], __m512i>(*outputs);
+            let sums = _mm512_add_epi32(before, _mm512_mullo_epi32(sums, multipliers));
+            *outputs = transmute::<__m512i, [i32; 16]>(sums);
+        }
     }
 }
 

@@ -31,11 +31,16 @@ impl Grouping {
         }
     }
 
-    fn pixels(self, lanes: usize) -> usize {
-        match (self, lanes) {
+    /// Image columns that are worked on together in rows of so many. They share the loads of
+    /// weights, and a product waits for the one before it in the same sum, so that narrow layers
+    /// need more of them.
+    fn pixels(self, lanes: usize, columns: usize) -> usize {
+        let most = match (self, lanes) {
             (Self::Pairs, 64) => 2,
+            (Self::Quads, 16 | 32) => 8,
             _ => 4,
-        }
+        };
+        [most, most.min(4), 1].into_iter().find(|pixels| *pixels <= columns).unwrap_or(1)
     }
 }
 
@@ -76,7 +81,7 @@ impl VectorProduct {
         let [inputs, ..] = source.input;
         let [channels, _, columns] = source.output;
         let lanes = channels.next_power_of_two().clamp(16, 64);
-        let (group, pixels) = (grouping.inputs(), grouping.pixels(lanes).min(columns));
+        let (group, pixels) = (grouping.inputs(), grouping.pixels(lanes, columns));
         let (blocks, groups) = (channels.div_ceil(lanes), inputs.div_ceil(group));
         let mut weights = Aligned::zeros(blocks * kernel_y * kernel_x * groups * lanes * group);
         for output in 0..channels {
@@ -178,6 +183,13 @@ impl VectorProduct {
 
     pub(crate) fn bytes(&self) -> usize {
         self.weights.len()
+    }
+
+    /// Runs of groups of inputs that lie together in memory under a row of weights, and the length
+    /// of each: all horizontal taps are one, unless a dilation leaves columns out.
+    #[inline(always)]
+    pub(crate) fn runs(&self) -> (usize, usize) {
+        if self.dilation == 1 { (1, self.taps * self.groups) } else { (self.taps, self.groups) }
     }
 
     /// Bytes of an image row at one step.
