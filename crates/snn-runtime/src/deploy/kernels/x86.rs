@@ -6,15 +6,16 @@ use crate::deploy::kernels::vectors::{
     Compress, FLAGS, Flags, Floats, LEVELS, PAIRED, Pairs, Products, Vectors, excess, widened,
 };
 use std::arch::x86_64::{
-    __m128i, __m256, __m256i, __m512, __m512i, _mm256_add_epi16, _mm256_add_ps, _mm256_and_si256,
-    _mm256_andnot_si256, _mm256_cmpeq_epi8, _mm256_cvtepi8_epi16, _mm256_maddubs_epi16,
-    _mm256_movemask_epi8, _mm256_mul_ps, _mm256_mullo_epi16, _mm256_set1_epi8, _mm256_set1_epi16,
-    _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16,
-    _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_epi32, _mm512_add_ps, _mm512_cvtepi8_epi16,
-    _mm512_dpbusd_epi32, _mm512_maskz_compress_epi32, _mm512_mul_ps, _mm512_mullo_epi16,
-    _mm512_mullo_epi32, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16, _mm512_sub_epi16,
-    _mm512_test_epi32_mask,
+    __m128i, __m256, __m256i, __m512, __m512i, _mm256_add_epi16, _mm256_add_epi32, _mm256_add_ps,
+    _mm256_and_si256, _mm256_andnot_si256, _mm256_castsi256_si128, _mm256_cmpeq_epi8,
+    _mm256_cvtepi8_epi16, _mm256_cvtepi16_epi32, _mm256_extracti128_si256, _mm256_maddubs_epi16,
+    _mm256_movemask_epi8, _mm256_mul_ps, _mm256_mullo_epi16, _mm256_mullo_epi32, _mm256_set1_epi8,
+    _mm256_set1_epi16, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16,
+    _mm256_srai_epi16, _mm256_sub_epi16, _mm512_add_epi16, _mm512_add_epi32, _mm512_add_ps,
+    _mm512_cvtepi8_epi16, _mm512_dpbusd_epi32, _mm512_maskz_compress_epi32, _mm512_mul_ps,
+    _mm512_mullo_epi16, _mm512_mullo_epi32, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16,
+    _mm512_sub_epi16, _mm512_test_epi32_mask,
 };
 use std::mem::transmute;
 
@@ -209,6 +210,22 @@ impl Products<2, 32> for Avx2 {
     fn lanes(sums: __m256i) -> [i32; 16] {
         // SAFETY: 32 bytes of integers are 32 bytes of integers.
         widened(unsafe { transmute::<__m256i, [i16; 16]>(sums) })
+    }
+
+    #[inline(always)]
+    fn add_to(sums: __m256i, multipliers: &[i32; 16], outputs: &mut [i32; 16]) {
+        // SAFETY: as above; an array of sixteen integers is two vectors of them.
+        unsafe {
+            let multipliers = transmute::<[i32; 16], [__m256i; 2]>(*multipliers);
+            let before = transmute::<[i32; 16], [__m256i; 2]>(*outputs);
+            let low = _mm256_cvtepi16_epi32(_mm256_castsi256_si128(sums));
+            let high = _mm256_cvtepi16_epi32(_mm256_extracti128_si256::<1>(sums));
+            let after = [
+                _mm256_add_epi32(before[0], _mm256_mullo_epi32(low, multipliers[0])),
+                _mm256_add_epi32(before[1], _mm256_mullo_epi32(high, multipliers[1])),
+            ];
+            *outputs = transmute::<[__m256i; 2], [i32; 16]>(after);
+        }
     }
 }
 
