@@ -74,8 +74,35 @@ fn finish(root: &Path, name: &str, report: &Value, table: &str, json: bool) -> R
     let folder = root.join("docs/results/peers");
     fs::create_dir_all(&folder)?;
     fs::write(folder.join(format!("{name}.json")), text(report)?)?;
-    fs::write(folder.join(format!("{name}.md")), table)?;
-    print(report, table, json)
+    let table = wrapped(table);
+    fs::write(folder.join(format!("{name}.md")), &table)?;
+    print(report, &table, json)
+}
+
+/// Prose in lines of at most 100 columns, tables and blocks of code as they are.
+fn wrapped(text: &str) -> String {
+    const COLUMNS: usize = 100;
+    let mut lines: Vec<String> = Vec::new();
+    let mut in_code = false;
+    for line in text.lines() {
+        in_code ^= line.starts_with("```");
+        if in_code || line.starts_with(['|', '#', '`']) || line.is_empty() {
+            lines.push(line.to_owned());
+            continue;
+        }
+        let mut current = String::new();
+        for word in line.split(' ') {
+            let (have, more) = (current.chars().count(), word.chars().count());
+            if have > 0 && have + 1 + more > COLUMNS {
+                lines.push(std::mem::take(&mut current));
+            } else if have > 0 {
+                current.push(' ');
+            }
+            current.push_str(word);
+        }
+        lines.push(current);
+    }
+    lines.join("\n") + "\n"
 }
 
 /// Prints the table or the JSON.
@@ -140,11 +167,22 @@ fn median(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{median, paired};
+    use super::{median, paired, wrapped};
 
     #[test]
     fn a_slow_round_is_slow_for_both() {
         assert!((paired(&[5.0, 1.0, 2.0], &[10.0, 2.0, 8.0]) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn prose_is_wrapped_and_tables_are_not() {
+        let row = format!("| {} |", "long ".repeat(30));
+        let code = format!("```text\n{}\n```", "x ".repeat(80).trim_end());
+        let text = format!("{}\n\n{row}\n{code}\n", "word ".repeat(50).trim_end());
+        let found = wrapped(&text);
+        assert!(found.ends_with(&format!("\n\n{row}\n{code}\n")), "{found}");
+        assert!(found.lines().take(3).all(|line| line.len() <= 100), "{found}");
+        assert_eq!(found.split_whitespace().count(), text.split_whitespace().count());
     }
 
     #[test]

@@ -159,8 +159,8 @@ fn costs(text: &mut String, table: &Definition, budget: BudgetName, costs: &[Cos
     let _ = write!(
         text,
         "\n## Predicted cost of training\n\n{}\n\n\
-         | row | stage | epochs | samples an epoch | steps | samples/s | takes | processor | device \
-         | commit |\n|---|---|--:|--:|--:|--:|--:|---|---|---|\n",
+         | row | stage | epochs | samples an epoch | steps | samples/s | takes | processor | \
+         device | commit |\n|---|---|--:|--:|--:|--:|--:|---|---|---|\n",
         wrapped(&about)
     );
     for cost in costs {
