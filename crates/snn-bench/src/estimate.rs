@@ -41,12 +41,17 @@ pub(crate) fn estimate(
     steps: NonZeroUsize,
     options: &Options,
 ) -> Result<Vec<StageCost>> {
-    let samples = config.open_data(options.data_root.as_deref())?.train.len();
+    let root = options.data_root.as_deref();
+    let samples = config.open_data(root)?.train.len();
     let short = shortened(config, steps)?;
-    let twin_epochs = config.twin_config()?.map_or(config.epochs, |twin| twin.epochs);
+    // A twin may have fewer samples, or others.
+    let (twin_epochs, twin_samples) = match config.twin_config()? {
+        Some(twin) => (twin.epochs, twin.open_data(root)?.train.len()),
+        None => (config.epochs, samples),
+    };
     let folder = tempfile::tempdir()?;
     let mut stages: Vec<StageCost> = Vec::new();
-    let begin = |name: &str, epochs| StageCost {
+    let begin = |name: &str, (epochs, samples)| StageCost {
         stage: name.to_owned(),
         epochs,
         samples,
@@ -58,14 +63,14 @@ pub(crate) fn estimate(
             Progress::Stage { number, of, name } => stages.push(begin(
                 name,
                 match number {
-                    _ if number == of => config.epochs,
-                    1 => twin_epochs,
-                    _ => config.crossover.epochs,
+                    _ if number == of => (config.epochs, samples),
+                    1 => (twin_epochs, twin_samples),
+                    _ => (config.crossover.epochs, samples),
                 },
             )),
             Progress::Epoch(metrics) => {
                 if stages.is_empty() {
-                    stages.push(begin("network", config.epochs));
+                    stages.push(begin("network", (config.epochs, samples)));
                 }
                 if let Some(stage) = stages.last_mut() {
                     stage.samples_per_second = metrics.images_per_second;
@@ -80,21 +85,26 @@ pub(crate) fn estimate(
     }
 }
 
-/// The config with a few steps in every stage, and next to no evaluation.
+/// The config with a few steps in every stage, and next to no evaluation. Groups of weights may be
+/// frozen in the first epochs or after them, so there are none.
 fn shortened(config: &RunConfig, steps: NonZeroUsize) -> Result<RunConfig> {
-    let mut sets = vec![
-        format!("epochs={EPOCHS}"),
-        format!("data.limit={}", config.batch * steps.get()),
-        "data.validation_limit=1".to_owned(),
-        "data.test_limit=1".to_owned(),
-        "data.mix_epochs=0".to_owned(),
-        "batch_norm_reestimation.batches=0".to_owned(),
-    ];
+    let of_stage = |prefix: &str, stage: &RunConfig| {
+        let mut sets = vec![
+            format!("{prefix}epochs={EPOCHS}"),
+            format!("{prefix}data.limit={}", stage.batch * steps.get()),
+            format!("{prefix}data.test_limit=1"),
+            format!("{prefix}data.mix_epochs=0"),
+            format!("{prefix}batch_norm_reestimation.batches=0"),
+            format!("{prefix}groups=[]"),
+        ];
+        if stage.data.held_out > 0 {
+            sets.push(format!("{prefix}data.validation_limit=1"));
+        }
+        sets
+    };
+    let mut sets = of_stage("", config);
     if let Some(twin) = config.twin_config()? {
-        sets.push(format!("twin.epochs={EPOCHS}"));
-        sets.push(format!("twin.data.limit={}", twin.batch * steps.get()));
-        sets.push("twin.data.mix_epochs=0".to_owned());
-        sets.push("twin.batch_norm_reestimation.batches=0".to_owned());
+        sets.extend(of_stage("twin.", &twin));
     }
     if config.crossover.stages > 1 {
         sets.push(format!("crossover.epochs={EPOCHS}"));

@@ -71,10 +71,12 @@ impl RoundingName {
 
     /// What a proof may find changed in the weights of such a network.
     pub(crate) fn tuning(self) -> Tuning {
-        match self {
-            Self::Nearest | Self::Calibrated | Self::Int16 => Tuning::None,
-            Self::Finetuned => Tuning::Weights,
-        }
+        if self.is_tuned() { Tuning::Weights } else { Tuning::None }
+    }
+
+    /// `true` if the weights are trained further on the grid.
+    pub(crate) fn is_tuned(self) -> bool {
+        self == Self::Finetuned
     }
 
     /// Settings of its grid.

@@ -62,7 +62,7 @@ class Training(unittest.TestCase):
         return told
 
     def test_a_run_that_ctrl_c_stopped_ends_as_one_that_was_not(self):
-        # Epochs are told twice a second: on a fast machine a short run has ended by then.
+        # Epochs are told a few times a second: on a fast machine a short run has ended by then.
         for epochs in (3, 12, 48):
             told = self.stopped(epochs)
             if snn.Run(self.folder / "stopped").test_accuracy is None:

@@ -209,7 +209,9 @@ pub(crate) enum Command {
                       `level`, `samples`, `accuracy`, `lost`, `max_drop`, `agreement`, \
                       `micro_steps`, `firing_rate`, `additions`, `energy`, \
                       `samples_per_second`; figures over seeds have `values`, `mean`, \
-                      `deviation`), `missing` (rows), `published`, `machines`.")]
+                      `deviation`), `missing` (rows), `published`, `machines`, and `costs` \
+                      where they were predicted (each `row`, `key`, `steps`, `stages` as \
+                      `estimate`, `machine`).")]
     Table(TableArguments),
     /// Look at the policy of a config.
     #[command(subcommand)]

@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &TableArguments, json: bool) -> Result<Outcome> {
             ..Options::default()
         };
         // Seeds cost the same.
-        let first = entries.iter().map(|entry| entry.seed).min();
+        let first = chosen.iter().map(|entry| entry.seed).min();
         for entry in chosen.iter().filter(|entry| Some(entry.seed) == first) {
             let of = (*entry, entries.as_slice());
             let measured = (steps, &options);
@@ -123,7 +123,8 @@ pub(crate) const HEADINGS: [&str; 10] = [
     "proof",
 ];
 
-/// A row on the terminal. Every code has the same integers, so the first stands for all.
+/// A row on the terminal. Every code has the same integers, so the first stands for all that are
+/// neither of 16 bits nor fine-tuned.
 pub(crate) fn cells(row: &Summary) -> [String; 10] {
     let dash = || "–".to_string();
     let percent = |spread| tables::spread(spread, 2) + " %";

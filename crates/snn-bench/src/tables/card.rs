@@ -7,8 +7,9 @@ use super::make::converted_path;
 use super::record::{self, Conversion, Record, checksum};
 use crate::names::{BudgetName, TargetName};
 use crate::reference::wrapped;
-use crate::table::{count, duration};
+use crate::table::{count, counted, duration};
 use anyhow::{Context, Result, ensure};
+use snn_train::FinetuningConfig;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +26,8 @@ pub(crate) fn export(
 ) -> Result<PathBuf> {
     let record = entry.record(table, folders);
     let record = record.with_context(|| format!("{}: there is no record", entry.id))?;
-    let conversion = record.conversions.iter().find(|conversion| conversion.code == target);
+    let mut found = record.conversions.iter();
+    let conversion = found.find(|found| found.code == target && entry.is_tuned_as_asked(found));
     let conversion = conversion.with_context(|| {
         let codes: Vec<String> = record.conversions.iter().map(|c| c.code.to_string()).collect();
         format!("{}: not converted to {target}; there are: {}", entry.id, codes.join(", "))
@@ -38,8 +40,9 @@ pub(crate) fn export(
         file.display()
     );
     fs_err::create_dir_all(out)?;
-    let config = entry.folder(table, folders).join(record::CONFIG);
-    snn_ir::write_atomically(&out.join(record::CONFIG), &fs_err::read(config)?)?;
+    // With what it was fine-tuned by, which the config of the record leaves out.
+    let config = entry.config.to_toml()?;
+    snn_ir::write_atomically(&out.join(record::CONFIG), config.as_bytes())?;
     record.save(out)?;
     snn_ir::write_atomically(&out.join(MODEL), &model)?;
     let path = out.join("README.md");
@@ -73,7 +76,7 @@ fn card(
             machine.processor, machine.instruction_set, machine.cores, machine.day
         )
     };
-    let rows = [
+    let mut rows = vec![
         (
             "network",
             format!(
@@ -131,6 +134,18 @@ fn card(
             ),
         ),
     ];
+    if let Some(tuned) = &conversion.finetuning {
+        let FinetuningConfig { epochs, learning_rate } = tuned.config;
+        rows.push((
+            "fine-tuning on the grid",
+            format!(
+                "{}, learning rate {learning_rate}, {}: {:.2} % of all test samples",
+                counted(epochs, "epoch"),
+                duration(tuned.seconds),
+                tuned.accuracy
+            ),
+        ));
+    }
     let mut text = format!("# {}: {}\n\n| | |\n|---|---|\n", table.title, entry.row.name);
     for (name, value) in rows {
         writeln!(text, "| {name} | {value} |")?;

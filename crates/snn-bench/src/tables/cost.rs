@@ -7,7 +7,7 @@ use super::record;
 use crate::estimate::{StageCost, estimate};
 use crate::names::BudgetName;
 use crate::output;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use snn_train::Options;
 use std::num::NonZeroUsize;
@@ -45,8 +45,11 @@ pub(super) fn load(
         return Ok(Vec::new());
     }
     let text = fs_err::read_to_string(&path)?;
-    let found: Vec<Cost> = serde_json::from_str(&text)
-        .with_context(|| format!("{}: not costs of this version", path.display()))?;
+    let found: Vec<Cost> = serde_json::from_str(&text).unwrap_or_else(|error| {
+        let path = path.display();
+        output::tell(format_args!("warning: {path}: not costs of this version ({error}); ignored"));
+        Vec::new()
+    });
     let mut costs = Vec::new();
     for entry in entries {
         let key = record::key(&entry.config)?;

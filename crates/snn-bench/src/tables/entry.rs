@@ -4,7 +4,7 @@ use super::cost::{self, Cost};
 use super::definition::{Definition, Row};
 use super::record::{self, Conversion, Record};
 use super::summary::{Summary, summarise};
-use crate::names::{BudgetName, RoundingName, TargetName};
+use crate::names::{BudgetName, TargetName};
 use crate::output;
 use anyhow::Result;
 use snn_reparam::proof::LEAST_FINETUNED_IMAGES;
@@ -100,8 +100,7 @@ impl<'a> Entry<'a> {
         samples: Option<NonZeroUsize>,
     ) -> impl Iterator<Item = TargetName> + use<'a> {
         let enough = samples.is_none_or(|samples| samples.get() >= LEAST_FINETUNED_IMAGES);
-        let is_shown =
-            move |target: &TargetName| enough || target.rounding != RoundingName::Finetuned;
+        let is_shown = move |target: &TargetName| enough || !target.rounding.is_tuned();
         self.row.codes.iter().copied().filter(is_shown)
     }
 
@@ -113,10 +112,12 @@ impl<'a> Entry<'a> {
         code: TargetName,
         samples: Option<NonZeroUsize>,
     ) -> Option<&'r Conversion> {
-        let found = record.conversion(code, samples);
-        found.filter(|found| {
-            found.finetuning.as_ref().is_none_or(|tuned| tuned.config == self.config.finetuning)
-        })
+        record.conversion(code, samples).filter(|found| self.is_tuned_as_asked(found))
+    }
+
+    /// `true` for a conversion that was not fine-tuned, or as the config says.
+    pub(crate) fn is_tuned_as_asked(&self, found: &Conversion) -> bool {
+        found.finetuning.as_ref().is_none_or(|tuned| tuned.config == self.config.finetuning)
     }
 }
 
@@ -173,7 +174,11 @@ pub(crate) fn made(
             if record.as_ref().is_none_or(|record| !entry.is_whole(record)) {
                 missing.push(entry.seed);
             }
-            records.extend(record);
+            // A network that was fine-tuned in another way is another one.
+            records.extend(record.map(|mut record| {
+                record.conversions.retain(|found| entry.is_tuned_as_asked(found));
+                record
+            }));
         }
         rows.extend(summarise(row, table.budget(budget)?, &records, missing));
         all.append(&mut records);

@@ -4,7 +4,7 @@ use super::definition::Definition;
 use super::entry::{Entry, Folders};
 use super::machine::Machine;
 use super::record::{self, Conversion, Finetuning, Record, Training};
-use crate::commands::convert::calibration_samples;
+use crate::commands::convert::{calibration_samples, convert_calibrated};
 use crate::commands::finetune::finetune;
 use crate::commands::train::{Interrupt, ResumeHint, train};
 use crate::conversion::{Converted, Shows, convert_to, measure};
@@ -129,8 +129,15 @@ impl Maker<'_> {
     fn trained(&self, entry: &Entry<'_>, folder: &Path, run: &Path) -> Result<Record> {
         output::tell(format_args!("{}: training", entry.id));
         if self.force {
-            // An old record would count as made where this training is cut off.
+            // An old record would count as made where this training is cut off, and so would an
+            // old fine-tuning.
             Record::remove(folder)?;
+            for target in entry.row.codes.iter().filter(|code| code.rounding.is_tuned()) {
+                let tuned = run.join(target.to_string());
+                if tuned.is_dir() {
+                    fs_err::remove_dir_all(tuned)?;
+                }
+            }
         }
         let start = match RunFolder::open(run) {
             Ok(_) if self.force => Start::Overwrite,
@@ -245,12 +252,15 @@ impl Maker<'_> {
             }
             _ => None,
         };
-        let model =
-            convert_to(&path, &trained.model, &options, calibration.as_ref(), &self.engines())
+        if !target.rounding.is_tuned() {
+            let engines = &self.engines();
+            let model = convert_to(&path, &trained.model, &options, calibration.as_ref(), engines)
                 .with_context(|| format!("{target}"))?;
-        if target.rounding != RoundingName::Finetuned {
             return Ok(Candidate { target, model, finetuning: None });
         }
+        let model = convert_calibrated(&trained.model, &options, None, self.device)
+            .with_context(|| format!("{target}"))?
+            .model;
         let folder = run.join(target.to_string());
         let result = self.finetuned(&entry.config.for_finetuning(run), &model, &folder)?;
         let tuned = RunFolder::open(&folder)?.model_path();

@@ -1,7 +1,7 @@
 //! The record of a row with one seed: what was reached, on what.
 
 use super::machine::Machine;
-use crate::names::{RoundingName, TargetName};
+use crate::names::TargetName;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -185,10 +185,8 @@ impl Conversion {
     /// `true` if its proof holds, whatever rounding costs: bit for bit with the conversion of the
     /// trained network, or with itself in every interpreter where it was fine-tuned.
     pub(crate) fn is_proved(&self) -> bool {
-        match self.code.rounding {
-            RoundingName::Finetuned => self.verdict == Verdict::FineTuned,
-            _ => self.verdict == Verdict::Bitwise,
-        }
+        let is_tuned = self.code.rounding.is_tuned();
+        self.verdict == if is_tuned { Verdict::FineTuned } else { Verdict::Bitwise }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::definition::{Budget, Row};
 use super::record::{Conversion, Record};
-use crate::names::{RoundingName, TargetName};
+use crate::names::TargetName;
 use crate::table::counted;
 use serde::Serialize;
 use snn_reparam::proof::Strictness;
@@ -105,8 +105,7 @@ pub(crate) struct CodeSummary {
 impl CodeSummary {
     /// What the proofs showed, in a few words.
     pub(crate) fn proof(&self) -> String {
-        let is_tuned = self.code.rounding == RoundingName::Finetuned;
-        let tuned = if is_tuned { " after fine-tuning" } else { "" };
+        let tuned = if self.code.rounding.is_tuned() { " after fine-tuning" } else { "" };
         match (self.level, self.holds) {
             (None, _) => "does not hold".to_string(),
             (Some(level), true) => format!("{level}{tuned}"),

@@ -245,6 +245,15 @@ fn the_cost_of_a_training_is_predicted() {
     let text = std::fs::read_to_string(root.join("docs/results/tables/tiny/quick.md")).unwrap();
     assert!(text.contains("| hybrid | twin | 30 | 1000 | 2 |"), "{text}");
     assert!(!root.join("runs").exists());
+    let cpu = ["table", "tiny", "--budget", "cpu", "--estimate", "1", "--seed", "1", "--root"];
+    let of_seed = json(&run(cpu.iter().chain(&[root.to_str().unwrap(), "--json"])).success());
+    assert_eq!(of_seed["costs"].as_array().unwrap().len(), 1, "{of_seed}");
+    // Costs that cannot be read are none.
+    let costs = root.join("docs/results/tables/tiny/cpu-cost.json");
+    std::fs::write(&costs, "[{}]").unwrap();
+    let shown = ["table", "tiny", "--budget", "cpu", "--show", "--root"];
+    let shown = run(shown.iter().chain(&[root.to_str().unwrap()])).success();
+    assert!(stderr(&shown).contains("not costs of this version"), "{}", stderr(&shown));
     // A config that changed has another cost.
     std::fs::write(&path, TABLE).unwrap();
     let shown = json(&table(&root, &["--show", "--json"]).success());
@@ -255,6 +264,10 @@ fn the_cost_of_a_training_is_predicted() {
     let cost = json(&run(config.iter().chain(&["--steps", "2", "--json"])).success());
     has(&cost, &["seconds", "stages"]);
     assert_eq!(cost["stages"][0]["epochs"], 5);
+    // Nothing held out, and weights that are frozen from the second epoch on.
+    let all = ["--set", "data.held_out=0", "--set", "groups=[{ names = '*', freeze_after = 1 }]"];
+    let cost = json(&run(config.iter().chain(&all).chain(&["--steps", "2", "--json"])).success());
+    assert_eq!(cost["stages"][0]["samples"], 8000);
     let text = stdout(&run(config.iter().chain(&["--steps", "2"])).success());
     assert!(text.contains("all stages: "), "{text}");
     let much = run(config.iter().chain(&["--steps", "1000"])).code(2);

@@ -38,7 +38,7 @@ pub(crate) trait Products<const GROUP: usize, const BYTES: usize> {
     type Sums: Copy;
     fn zero() -> Self::Sums;
     /// Sums plus `w₀·x₀ + w₁·x₁ + …`, the weights of each lane side by side; levels are at most
-    /// 128.
+    /// 128 in pairs, 255 in fours.
     fn add(sums: Self::Sums, weights: &[i8; BYTES], levels: [u8; GROUP]) -> Self::Sums;
     fn lanes(sums: Self::Sums) -> [i32; 16];
     /// Adds the sums of all lanes, times the multipliers of their outputs, to these.

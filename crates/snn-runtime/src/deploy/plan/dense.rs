@@ -16,10 +16,11 @@ use std::ops::Range;
 pub(crate) struct Dense {
     pub(crate) product: Product,
     padding: usize,
-    /// What is added to the levels of the channels of a column, that of the padding among them, so
-    /// that none is negative; empty where none is.
+    /// Added to the levels of each channel, in columns of padding too, so that none is negative;
+    /// empty where none is.
     offsets: Vec<u8>,
-    /// What the products are larger by for that, `[vertical tap][output]`.
+    /// What the products of all vertical taps before one are larger by for that, `[tap][output]`,
+    /// those of all taps last.
     surplus: Vec<i32>,
     /// Active inputs of a thousand from which this form is the faster one, at one macro-step and at
     /// several.
@@ -75,8 +76,11 @@ impl Dense {
         let least = [(1, one), (source.steps, several)]
             .map(|(steps, least)| least.unwrap_or_else(|| break_even(steps)));
         let snn_ir::Geometry { padding: [_, padding], .. } = source.conv.as_2d();
-        let offsets = source.bytes.offsets.clone();
-        let surplus = if offsets.is_empty() { Vec::new() } else { surplus(source) };
+        let (mut offsets, mut surplus) = (Vec::new(), Vec::new());
+        if source.bytes.offsets.iter().any(|offset| *offset > 0) {
+            offsets.clone_from(&source.bytes.offsets);
+            surplus = surplus_before(source);
+        }
         let dense = Self { product, padding, offsets, surplus, least };
         least.iter().any(|least| *least < 1000).then_some(dense)
     }
@@ -153,30 +157,37 @@ impl Dense {
 
     /// Takes what the products of these vertical taps are larger by off currents, `[x][channel]`.
     pub(crate) fn correct(&self, taps: Taps, currents: &mut [i32]) {
+        // A row that reads nothing names a tap that there is not.
+        if taps.count == 0 {
+            return;
+        }
         let outputs = self.product.channels();
-        for surplus in self.surplus.chunks_exact(outputs).skip(taps.first).take(taps.count) {
-            for currents in currents.chunks_exact_mut(outputs) {
-                for (current, surplus) in currents.iter_mut().zip(surplus) {
-                    *current = current.wrapping_sub(*surplus);
-                }
+        let before = &self.surplus[taps.first * outputs..][..outputs];
+        let after = &self.surplus[(taps.first + taps.count) * outputs..][..outputs];
+        for currents in currents.chunks_exact_mut(outputs) {
+            for (current, (before, after)) in currents.iter_mut().zip(before.iter().zip(after)) {
+                *current = current.wrapping_sub(after.wrapping_sub(*before));
             }
         }
     }
 }
 
-/// Products of the weights with what is added to levels, `[vertical tap][output]`: the padding has
-/// it too, so that they are the same everywhere along a row. Sums may wrap, as they may on the way
-/// to those that are proved.
-fn surplus(source: &WeightSource<'_, i8>) -> Vec<i32> {
+/// Products of the weights of all vertical taps before one with what is added to levels,
+/// `[tap][output]`: the padding has it too, so that they are the same everywhere along a row. Sums
+/// may wrap, as they may on the way to those that are proved.
+fn surplus_before(source: &WeightSource<'_, i8>) -> Vec<i32> {
     let snn_ir::Geometry { kernel: [kernel_y, kernel_x], .. } = source.conv.as_2d();
     let ([inputs, ..], [outputs, ..]) = (source.input, source.output);
-    let mut surplus = vec![0_i32; kernel_y * outputs];
+    let mut surplus = vec![0_i32; (kernel_y + 1) * outputs];
     for (index, weight) in source.weight.iter().enumerate() {
         let (tap, input) = (index / kernel_x % kernel_y, index / (kernel_x * kernel_y) % inputs);
         let output = index / (kernel_x * kernel_y * inputs);
         let product = i32::from(*weight) * i32::from(source.bytes.offsets[input]);
-        let sum = &mut surplus[tap * outputs + output];
+        let sum = &mut surplus[(tap + 1) * outputs + output];
         *sum = sum.wrapping_add(product.wrapping_mul(source.multiplier[output]));
+    }
+    for index in outputs..surplus.len() {
+        surplus[index] = surplus[index].wrapping_add(surplus[index - outputs]);
     }
     surplus
 }

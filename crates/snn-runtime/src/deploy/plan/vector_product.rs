@@ -114,7 +114,8 @@ impl VectorProduct {
         };
         match grouping {
             Grouping::Pairs => product.prove(level),
-            // Sums of 32 bits on the grid are proved when the model is validated.
+            // Sums of 32 bits on the grid are proved when the model is validated. With what is
+            // added to levels they may wrap, and are right again when it is taken off.
             Grouping::Quads => product.limits = vec![usize::MAX; blocks],
         }
         product
