@@ -4,7 +4,7 @@
 use super::definition::Definition;
 use super::entry::{Entry, Folders};
 use super::make::converted_path;
-use super::record::{self, Conversion, Record, checksum};
+use super::record::{self, Conversion, Finetuning, Record, checksum};
 use crate::names::{BudgetName, TargetName};
 use crate::reference::wrapped;
 use crate::table::{count, counted, duration};
@@ -134,18 +134,7 @@ fn card(
             ),
         ),
     ];
-    if let Some(tuned) = &conversion.finetuning {
-        let FinetuningConfig { epochs, learning_rate } = tuned.config;
-        rows.push((
-            "fine-tuning on the grid",
-            format!(
-                "{}, learning rate {learning_rate}, {}: {:.2} % of all test samples",
-                counted(epochs, "epoch"),
-                duration(tuned.seconds),
-                tuned.accuracy
-            ),
-        ));
-    }
+    rows.extend(conversion.finetuning.as_ref().map(fine_tuning));
     let mut text = format!("# {}: {}\n\n| | |\n|---|---|\n", table.title, entry.row.name);
     for (name, value) in rows {
         writeln!(text, "| {name} | {value} |")?;
@@ -168,4 +157,16 @@ fn card(
         out.join(MODEL).display()
     )?;
     Ok(text)
+}
+
+/// The line of a card for a network that was fine-tuned.
+fn fine_tuning(tuned: &Finetuning) -> (&'static str, String) {
+    let FinetuningConfig { epochs, learning_rate } = tuned.config;
+    let text = format!(
+        "{}, learning rate {learning_rate}, {}: {:.2} % of all test samples",
+        counted(epochs, "epoch"),
+        duration(tuned.seconds),
+        tuned.accuracy
+    );
+    ("fine-tuning on the grid", text)
 }
