@@ -16,7 +16,7 @@ import snn
 from reference import ROOT
 from snn import _train
 
-# Less than a second to a few for an epoch.
+# An epoch takes less than a second on a fast machine, and a few on a slow one.
 SETTINGS = {"data.limit": 1000, "data.test_limit": 200, "network.width": 6}
 CONFIG = ROOT / "configs/demo.toml"
 
